@@ -1,0 +1,3 @@
+//! The run configuration.
+
+pub mod train;

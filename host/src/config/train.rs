@@ -1,0 +1,168 @@
+//! `[train]` and `[eval]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Adam with PyTorch's defaults (betas 0.9 and 0.999, eps 1e-8).
+    #[default]
+    Adam,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+/// Learning-rate schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// The same rate throughout.
+    #[default]
+    Constant,
+    /// Half a cosine down to 0, evaluated per step.
+    Cosine,
+}
+
+/// Weights of positives in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum PosWeight {
+    /// Negatives over positives of each label in the training part, capped.
+    #[default]
+    #[serde(rename = "neg/pos")]
+    NegOverPos,
+    /// Negatives over all images, as the 2023 study computes it: below 1, so positives are
+    /// weighted *down*.
+    #[serde(rename = "study")]
+    Study,
+    /// No weights.
+    #[serde(rename = "none")]
+    None,
+}
+
+/// Number type of forward and backward passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Fp32,
+    /// bfloat16 with 32-bit master weights and normalisation statistics.
+    Bf16,
+}
+
+/// Random changes of training images. All off by default.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Mirrors left and right with probability 1/2.
+    pub horizontal_flip: bool,
+    /// Largest shift, as a share of the side.
+    pub shift: f64,
+    /// Largest rotation, in degrees.
+    pub rotation: f64,
+    /// Largest relative change of brightness and contrast.
+    pub intensity: f64,
+}
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the training part.
+    pub epochs: u32,
+    /// Images per step.
+    pub batch: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// Rows and columns that images are resized to.
+    pub resolution: usize,
+    /// Optimizer.
+    pub optimizer: Optimizer,
+    /// Momentum of SGD.
+    pub momentum: f64,
+    /// L2 penalty on Conv and Gemm weights (coupled, as PyTorch's `weight_decay`).
+    pub weight_decay: f64,
+    /// Learning-rate schedule.
+    pub schedule: Schedule,
+    /// Weights of positives.
+    pub pos_weight: PosWeight,
+    /// Largest weight of positives under `neg/pos`.
+    pub pos_weight_cap: f64,
+    /// Number type.
+    pub precision: Precision,
+    /// Random changes of training images.
+    pub augmentation: Augmentation,
+    /// Safetensors file to start from; the classifier is replaced.
+    pub pretrained: Option<std::path::PathBuf>,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 15,
+            batch: 32,
+            lr: 1e-3,
+            resolution: 64,
+            optimizer: Optimizer::Adam,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            schedule: Schedule::Constant,
+            pos_weight: PosWeight::NegOverPos,
+            pos_weight_cap: 20.0,
+            precision: Precision::Fp32,
+            augmentation: Augmentation::default(),
+            pretrained: None,
+        }
+    }
+}
+
+/// How a label's decision threshold is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Threshold {
+    /// 0.5 for every label.
+    #[default]
+    Half,
+    /// Per label, the threshold with the best F1 on the validation part.
+    ValF1,
+}
+
+/// Which checkpoint is evaluated on the test part; chosen on the validation part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckpointChoice {
+    /// Best macro F1 on the validation part.
+    #[default]
+    BestMacroF1,
+    /// Best subset accuracy on the validation part.
+    BestSubsetAccuracy,
+    /// The last epoch.
+    Last,
+}
+
+/// How a trained network is evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalConfig {
+    /// Prediction metrics, by component id; empty means all of the plugin `metrics`.
+    pub metrics: Vec<String>,
+    /// Decision thresholds.
+    pub threshold: Threshold,
+    /// Checkpoint for the final evaluation.
+    pub checkpoint: CheckpointChoice,
+    /// Bootstrap resamples (of patients) for confidence intervals; 0 turns them off.
+    pub bootstrap: u32,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self {
+            metrics: Vec::new(),
+            threshold: Threshold::Half,
+            checkpoint: CheckpointChoice::BestMacroF1,
+            bootstrap: 1000,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Exit codes and error codes: the part of errors that is a promise.
+
+/// Exit status of `nashost`. Public API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Finished, but the answer is "no": a trial failed, a check found problems.
+    No = 1,
+    /// Usage or configuration error; nothing was started.
+    Usage = 2,
+    /// Environment: no GPU as asked, libtorch missing or mismatched, disk full, not writable.
+    Environment = 3,
+    /// A plugin was refused or not found.
+    Plugin = 4,
+    /// Configuration, plugin, data or split changed against what was recorded.
+    Identity = 5,
+    /// A budget was exhausted before there was a usable result.
+    Budget = 6,
+    /// All trials failed.
+    AllFailed = 7,
+    /// A bug.
+    Bug = 101,
+    /// Stopped by SIGINT, state saved.
+    Interrupted = 130,
+    /// Stopped by SIGTERM, state saved.
+    Terminated = 143,
+}
+
+/// An error as users meet it: a stable code, what happened, where, why, and what to try.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// Stable code, `E0…`; `nashost explain CODE` tells more.
+    pub code: &'static str,
+    /// What happened and where: a lowercase fragment.
+    pub message: String,
+    /// What to try.
+    pub help: Option<String>,
+    /// Exit status it leads to.
+    pub exit: Exit,
+}
+
+impl Error {
+    /// Builds an error.
+    pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: None, exit }
+    }
+
+    /// Adds what to try.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

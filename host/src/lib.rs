@@ -1,0 +1,11 @@
+//! The nashost toolkit: everything behind the `nashost` binary.
+
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod plugin;
+pub mod run;
+pub mod search;
+pub mod train;

@@ -1,0 +1,3 @@
+//! Runs: their directory, their events, their trials.
+
+pub mod trial;

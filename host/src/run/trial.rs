@@ -1,0 +1,155 @@
+//! The trial: a serialisable request, answered by events. In this process or another makes no
+//! difference to either side.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use nashost_plugin_api::{architecture::Geometry, architecture::Spec, metric::MetricReport};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::train::{EvalConfig, TrainConfig};
+
+/// A component and its configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComponentRef {
+    /// Component id.
+    pub id: String,
+    /// Its configuration, as validated against its schema.
+    #[serde(default)]
+    pub config: Value,
+}
+
+/// Everything needed to train and evaluate one network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialRequest {
+    /// Run it belongs to.
+    pub run_id: String,
+    /// Number in the run, from 1; `T0001` in file names.
+    pub trial: u32,
+    /// 1 for the first try.
+    pub attempt: u32,
+    /// Name in result tables (the strategy, or the architecture without one).
+    pub method: String,
+    /// Where the spec comes from.
+    pub architecture: ComponentRef,
+    /// The structure.
+    pub spec: Spec,
+    /// Sizes of the network.
+    pub geometry: Geometry,
+    /// The images.
+    pub dataset: ComponentRef,
+    /// SHA-256 of the split the trial must see.
+    pub split_hash: String,
+    /// How to train.
+    pub train: TrainConfig,
+    /// How to evaluate.
+    pub eval: EvalConfig,
+    /// Seed of the trial; every consumer derives its own.
+    pub seed: u64,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Folder for checkpoints and logs of the run.
+    pub run_dir: PathBuf,
+}
+
+impl TrialRequest {
+    /// Returns `T0001`, the trial's name in files and tables.
+    pub fn name(&self) -> String {
+        format!("T{:04}", self.trial)
+    }
+}
+
+/// Loss and metrics of one epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// From 1.
+    pub epoch: u32,
+    /// Mean training loss while the weights changed.
+    pub train_loss: f64,
+    /// Validation loss after the epoch.
+    pub val_loss: f64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Validation metrics.
+    pub val: MetricReport,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Seconds of validation.
+    pub val_seconds: f64,
+}
+
+/// A checkpoint that was kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointReport {
+    /// `best-subset-accuracy`, `best-macro-f1` or `last`.
+    pub kind: String,
+    /// Epoch it was taken after, from 1.
+    pub epoch: u32,
+    /// File, relative to the run directory.
+    pub path: PathBuf,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// The validation value it was chosen for.
+    pub value: Option<f64>,
+}
+
+/// The final evaluation on the test part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestReport {
+    /// Checkpoint that was evaluated.
+    pub checkpoint: CheckpointReport,
+    /// Threshold of each label.
+    pub thresholds: Vec<f64>,
+    /// SHA-256 of the frozen configuration: request, checkpoint and thresholds.
+    pub frozen: String,
+    /// Test metrics.
+    pub test: MetricReport,
+    /// 95 % bootstrap intervals over patients, by metric name.
+    pub intervals: BTreeMap<String, [f64; 2]>,
+    /// Predictions file, relative to the run directory.
+    pub predictions: PathBuf,
+}
+
+/// What a trial tells while it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum TrialEvent {
+    /// Work began.
+    Started {
+        /// Trainable parameters.
+        params: u64,
+        /// Multiply-adds of one image.
+        macs: u64,
+    },
+    /// A step of the epoch is done; lossy, for progress display only, never stored.
+    Step {
+        /// From 1.
+        epoch: u32,
+        /// From 1.
+        step: u64,
+        /// Steps of an epoch.
+        steps: u64,
+    },
+    /// An epoch is done.
+    Epoch(EpochReport),
+    /// A checkpoint was written.
+    Checkpoint(CheckpointReport),
+    /// The test part was evaluated; the trial is done.
+    Finished(TestReport),
+    /// The trial ended without a result.
+    Failed {
+        /// Stable error code (`E0…`).
+        code: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// Whether to go on after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Go on.
+    Continue,
+    /// Finish the step and end with `cancelled`.
+    Stop,
+}

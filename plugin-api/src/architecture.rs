@@ -1,0 +1,114 @@
+//! Architectures: specs in, graphs out.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    component::{Component, PluginResult},
+    graph::Graph,
+};
+
+/// A structure, as its space writes it: small JSON.
+pub type Spec = serde_json::Value;
+
+/// What an architecture says of itself.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ArchitectureInfo {
+    /// JSON Schema of a spec.
+    pub spec_schema: serde_json::Value,
+    /// Whether [`Architecture::sample`] and [`Architecture::mutate`] do something.
+    pub searchable: bool,
+    /// Where the space or network was published.
+    pub source: String,
+}
+
+/// Input and output sizes of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Geometry {
+    /// Channels, height, width.
+    pub input: [usize; 3],
+    /// Number of labels.
+    pub outputs: usize,
+}
+
+/// Counters under the names and conventions of a published code (`official.params`, …), for
+/// comparisons and published budgets. The exact counts come from the graph.
+pub type Counters = BTreeMap<String, f64>;
+
+/// A space of networks, or a single one. Every method is deterministic in its arguments and may
+/// be called from any thread at any time.
+pub trait Architecture: Component + Send + Sync {
+    /// Describes the space.
+    fn describe(&self) -> ArchitectureInfo;
+
+    /// Returns the spec that the configuration names or the space starts from.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no sensible start.
+    fn initial(&self) -> PluginResult<Spec>;
+
+    /// Draws a spec.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the space cannot be sampled.
+    fn sample(&self, seed: u64) -> PluginResult<Spec>;
+
+    /// Changes `spec` in `strength` places (as the space defines them).
+    ///
+    /// # Errors
+    ///
+    /// Fails if `spec` is not of this space.
+    fn mutate(&self, spec: &Spec, strength: u32, seed: u64) -> PluginResult<Spec>;
+
+    /// Returns the network of `spec`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `spec` is not of this space or does not fit `geometry`.
+    fn graph(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Graph>;
+
+    /// Counts as a published code counts; empty where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `spec` is not of this space.
+    fn counters(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Counters> {
+        let _ = (spec, geometry);
+        Ok(Counters::new())
+    }
+
+    /// Reads a structure in a published text form (`plainnet`, …).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the format is unknown or the text is wrong.
+    fn import(&self, format: &str, text: &str) -> PluginResult<Spec> {
+        let _ = text;
+        Err(format!("unknown structure format `{format}`").into())
+    }
+
+    /// Writes a structure in a published text form.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the format is unknown or cannot express `spec`.
+    fn export(&self, format: &str, spec: &Spec) -> PluginResult<String> {
+        let _ = spec;
+        Err(format!("unknown structure format `{format}`").into())
+    }
+
+    /// Maps the tensor names of a published checkpoint to those of the graph, where they differ;
+    /// names that are not listed stay. `None` drops a tensor (a classifier for other labels).
+    ///
+    /// # Errors
+    ///
+    /// Fails if `spec` has no published checkpoint.
+    fn pretrained_names(&self, spec: &Spec) -> PluginResult<BTreeMap<String, Option<String>>> {
+        let _ = spec;
+        Ok(BTreeMap::new())
+    }
+}

@@ -1,0 +1,145 @@
+//! Operators, with ONNX names and attributes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A sliding window: kernel, strides, padding and dilation of a convolution or pooling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Height and width of the kernel.
+    pub kernel_shape: [usize; 2],
+    /// Vertical and horizontal step.
+    #[serde(default = "ones")]
+    pub strides: [usize; 2],
+    /// Rows and columns of padding at each side (ONNX `pads` with begin = end).
+    #[serde(default)]
+    pub pads: [usize; 2],
+    /// Spacing of the taps.
+    #[serde(default = "ones")]
+    pub dilations: [usize; 2],
+}
+
+fn ones() -> [usize; 2] {
+    [1, 1]
+}
+
+impl Window {
+    /// A square window with `same` padding for odd kernels.
+    pub fn square(kernel: usize, stride: usize) -> Self {
+        Self {
+            kernel_shape: [kernel; 2],
+            strides: [stride; 2],
+            pads: [(kernel - 1) / 2; 2],
+            dilations: [1; 2],
+        }
+    }
+}
+
+/// Attributes of a pooling layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// The window.
+    pub window: Window,
+    /// Rounds the output size up instead of down.
+    #[serde(default)]
+    pub ceil_mode: bool,
+    /// Counts padding in the mean (AveragePool only).
+    #[serde(default)]
+    pub count_include_pad: bool,
+}
+
+/// An operator with its attributes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum Op {
+    /// 2-D convolution; weight `[out_channels, in/group, kh, kw]`.
+    Conv {
+        /// Output channels.
+        out_channels: usize,
+        /// The window.
+        window: Window,
+        /// Channel groups.
+        group: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Batch normalisation over N, H, W.
+    BatchNormalization {
+        /// Added to the variance.
+        epsilon: f64,
+        /// ONNX momentum: the share of the *old* running value (PyTorch's momentum is 1 − this).
+        momentum: f64,
+    },
+    /// max(x, 0).
+    Relu,
+    /// 1 / (1 + exp(-x)).
+    Sigmoid,
+    /// max(0, min(1, x/6 + 1/2)).
+    HardSigmoid,
+    /// x · HardSigmoid(x).
+    HardSwish,
+    /// x · Sigmoid(x), also called SiLU.
+    Swish,
+    /// min(max(x, min), max); ReLU6 is 0 and 6.
+    Clip {
+        /// Lower bound.
+        min: f64,
+        /// Upper bound.
+        max: f64,
+    },
+    /// Gaussian error linear unit, exact form.
+    Gelu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Sum of its inputs.
+    Add {
+        /// The first input is the main branch and the others are skip connections, which
+        /// [`Graph::without_residual_links`](super::Graph::without_residual_links) removes.
+        #[serde(default)]
+        residual: bool,
+    },
+    /// Product of its inputs; `C×1×1` broadcasts over a map (squeeze-and-excitation).
+    Mul,
+    /// Concatenation along channels.
+    Concat,
+    /// Maximum over windows; padding never wins.
+    MaxPool(Pool),
+    /// Mean over windows.
+    AveragePool(Pool),
+    /// Mean over each whole map; keeps `C×1×1`.
+    GlobalAveragePool,
+    /// Joins channels, height and width.
+    Flatten,
+    /// Fully connected layer on a flat input; weight `[out_features, in]`.
+    Gemm {
+        /// Outputs.
+        out_features: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Zeroes single values while training.
+    Dropout {
+        /// Probability of a zero.
+        ratio: f64,
+    },
+    /// Zeroes whole images of a branch while training (stochastic depth).
+    DropPath {
+        /// Probability of a zero.
+        ratio: f64,
+    },
+    /// Passes its input on.
+    Identity,
+}
+
+/// A tensor that belongs to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterSpec {
+    /// `weight`, `bias`, `running_mean`, `running_var` or `num_batches_tracked`.
+    pub suffix: &'static str,
+    /// Its size; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Learnt by gradient (a parameter) or tracked (a buffer).
+    pub trainable: bool,
+}

@@ -1,0 +1,12 @@
+//! The contract between nashost and its plugins: traits to implement, types that cross, and the
+//! architecture graph. No torch here; see `nashost-plugin-torch` for tensors.
+
+pub mod abi;
+pub mod architecture;
+pub mod component;
+pub mod dataset;
+pub mod graph;
+pub mod manifest;
+pub mod metric;
+pub mod seed;
+pub mod strategy;

@@ -1,0 +1,189 @@
+//! Search strategies: resumable state machines.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    architecture::Spec,
+    component::{Component, PluginResult},
+    metric::{Direction, Score},
+};
+
+/// What a strategy needs; the host checks it before the search starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct StrategyInfo {
+    /// Whether it looks at images.
+    pub uses_data: bool,
+    /// Whether it looks at labels.
+    pub uses_labels: bool,
+    /// Ids of the architectures it works with; empty means any searchable one.
+    pub valid_spaces: Vec<String>,
+    /// Id of the architecture metric it asks for unless the configuration names another.
+    pub default_metric: Option<String>,
+    /// How many proposals may be open at once. Proposal `k` is made knowing the outcomes of all
+    /// proposals up to `k - lag` and no others, so results do not depend on how many workers run.
+    pub lag: u32,
+}
+
+/// What a strategy wants done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// Score a structure with the run's architecture metric.
+    Score {
+        /// Number of the proposal, from 0.
+        id: u64,
+        /// The structure.
+        spec: Spec,
+        /// Where it came from, for the log (`initial`, `mutation of 12`, …).
+        origin: String,
+    },
+    /// Train a structure and report its validation result.
+    Train {
+        /// Number of the proposal, from 0.
+        id: u64,
+        /// The structure.
+        spec: Spec,
+        /// Passes over the training part.
+        epochs: u32,
+    },
+}
+
+impl Request {
+    /// Number of the proposal.
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Score { id, .. } | Self::Train { id, .. } => *id,
+        }
+    }
+
+    /// The structure.
+    pub fn spec(&self) -> &Spec {
+        match self {
+            Self::Score { spec, .. } | Self::Train { spec, .. } => spec,
+        }
+    }
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Number of the proposal.
+    pub id: u64,
+    /// The value; `None` if it failed or is undefined (see `why`).
+    pub value: Option<f64>,
+    /// Standard deviation over repeats.
+    pub spread: Option<f64>,
+    /// Why there is no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A structure that the search recommends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Ranked {
+    /// The structure.
+    pub spec: Spec,
+    /// The value it is ranked by.
+    pub value: f64,
+    /// Proposal that found it.
+    pub id: u64,
+    /// Why it stands here.
+    pub reason: String,
+}
+
+/// What the search found, best first.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SearchResult {
+    /// Best first.
+    pub ranked: Vec<Ranked>,
+    /// Steps made, with rejected candidates.
+    pub steps: u64,
+    /// Candidates rejected by a budget, by the name of the budget.
+    pub rejected: std::collections::BTreeMap<String, u64>,
+}
+
+/// The host's side of a search: the space, the budgets.
+pub trait SearchContext {
+    /// Returns where the search starts.
+    ///
+    /// # Errors
+    ///
+    /// Passes on the architecture's error.
+    fn initial(&self) -> PluginResult<Spec>;
+
+    /// Draws a structure.
+    ///
+    /// # Errors
+    ///
+    /// Passes on the architecture's error.
+    fn sample(&self, seed: u64) -> PluginResult<Spec>;
+
+    /// Changes a structure.
+    ///
+    /// # Errors
+    ///
+    /// Passes on the architecture's error.
+    fn mutate(&self, spec: &Spec, strength: u32, seed: u64) -> PluginResult<Spec>;
+
+    /// Returns the name of the first budget that `spec` breaks, or `None` if it keeps all.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the structure cannot be counted.
+    fn violation(&self, spec: &Spec) -> PluginResult<Option<String>>;
+
+    /// Which way the run's metric is better.
+    fn direction(&self) -> Direction;
+
+    /// Master seed of this search.
+    fn seed(&self) -> u64;
+}
+
+/// A search strategy. The host serialises the calls to one instance.
+pub trait Strategy: Component + Send {
+    /// Says what it needs.
+    fn describe(&self) -> StrategyInfo;
+
+    /// Proposes up to `n` structures; none means the search is done. Proposals are numbered
+    /// without gaps across calls.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the search cannot go on.
+    fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>>;
+
+    /// Learns outcomes, in the order of their ids.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an outcome belongs to no open proposal.
+    fn tell(&mut self, outcomes: &[Outcome]) -> PluginResult<()>;
+
+    /// Returns the whole state, such that [`Strategy::restore`] continues to the same end.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the state cannot be written.
+    fn checkpoint(&self) -> PluginResult<Vec<u8>>;
+
+    /// Takes up the state of [`Strategy::checkpoint`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not such a state.
+    fn restore(&mut self, state: &[u8]) -> PluginResult<()>;
+
+    /// Returns the best structures so far.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none.
+    fn result(&self) -> PluginResult<SearchResult>;
+}
+
+impl From<(u64, &Score)> for Outcome {
+    fn from((id, score): (u64, &Score)) -> Self {
+        Self { id, value: score.value, spread: score.spread, why: score.why.clone() }
+    }
+}
