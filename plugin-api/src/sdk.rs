@@ -42,3 +42,9 @@ pub fn metric(name: &str, step: u64, value: f64) {
         host.metric(name, step, value);
     }
 }
+
+/// Returns the generation of the host; `None` from one that is too old to say.
+#[cfg(nashost_next_abi)]
+pub fn host_generation() -> Option<u32> {
+    HOST.get().and_then(|host| host.generation())
+}
