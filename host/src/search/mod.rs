@@ -5,4 +5,4 @@ mod driver;
 mod space;
 
 pub use driver::{SearchEvent, SearchSetup, search};
-pub use space::{Budget, Space};
+pub use space::{Budget, Space, is_exact};

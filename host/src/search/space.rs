@@ -120,7 +120,8 @@ impl<'a> Space<'a> {
     }
 }
 
-fn is_exact(kind: &str) -> bool {
+/// Returns whether the host counts this kind of budget itself, from the graph.
+pub fn is_exact(kind: &str) -> bool {
     matches!(kind, "params" | "macs" | "layers")
 }
 
