@@ -1,5 +1,7 @@
 //! What a plugin exports: its registrations, manifest, boot record and root module.
 
+use std::ffi::c_void;
+
 use abi_stable::std_types::{RResult, RStr, RString};
 
 use super::{
@@ -30,6 +32,24 @@ pub struct Registration {
 }
 
 inventory::collect!(Registration);
+
+/// A table that every component of a plugin answers to, whatever its kind.
+pub struct Extension {
+    pub(super) id: &'static str,
+    pub(super) table: *const c_void,
+}
+
+// SAFETY: the table is a static of C functions.
+unsafe impl Sync for Extension {}
+
+inventory::collect!(Extension);
+
+impl Extension {
+    /// Offers `table` under `id`.
+    pub const fn new<T: Sync>(id: &'static str, table: &'static T) -> Self {
+        Self { id, table: std::ptr::from_ref(table).cast() }
+    }
+}
 
 fn schema<T: Component>() -> serde_json::Value {
     schemars::schema_for!(T::Config).to_value()
@@ -157,14 +177,17 @@ macro_rules! register {
 /// Makes the crate a plugin: exports manifest, boot record and root module. Once per crate.
 ///
 /// `export_plugin!(manifest: include_str!("../manifest.json"))`, and for plugins that use tensors
-/// `export_plugin!(manifest: …, libtorch: nashost_plugin_torch::LIBTORCH_ABI)`.
+/// `export_plugin!(manifest: …, torch: nashost_plugin_torch)`.
 #[macro_export]
 macro_rules! export_plugin {
     (manifest: $manifest:expr $(,)?) => {
         $crate::export_plugin!(@export $manifest, 0, "null");
     };
-    (manifest: $manifest:expr, libtorch: $libtorch:expr $(,)?) => {
-        $crate::export_plugin!(@export $manifest, $libtorch, "\"2.11.0\"");
+    (manifest: $manifest:expr, torch: $torch:ident $(,)?) => {
+        $crate::export_plugin!(@export $manifest, ::$torch::LIBTORCH_ABI, ::$torch::LIBTORCH_JSON);
+        $crate::abi::private::inventory::submit! {
+            $crate::abi::private::Extension::new(::$torch::HANDOVER_V1, &::$torch::HANDOVER)
+        }
     };
     (@export $manifest:expr, $libtorch:expr, $libtorch_text:expr) => {
         const _: () = {

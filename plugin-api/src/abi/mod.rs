@@ -31,5 +31,5 @@ pub mod private {
     pub use abi_stable;
     pub use inventory;
 
-    pub use super::export::{Registration, components, concat, create, init, total_len};
+    pub use super::export::{Extension, Registration, components, concat, create, init, total_len};
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     error::{FfiError, code},
+    export::Extension,
     ext::{
         ARCHITECTURE_METRIC_V1, ARCHITECTURE_V1, ArchitectureMetricV1, ArchitectureV1, DATASET_V1, DatasetV1,
         Done, Json, PREDICTION_METRIC_V1, PixelBuffer, PredictionBuffer, PredictionMetricV1, STRATEGY_V1,
@@ -310,14 +311,13 @@ mod architecture_metric {
     }
 }
 
-/// Answers a query with the one table of a kind. Builds under `nashost_next_abi` stand for a later
-/// release in the tests of version skew and know one more id.
+/// Answers a query: with the table of the component's kind, or one that the whole plugin offers.
 fn answer<V>(id: RStr<'_>, known: &str, table: &'static V) -> *const c_void {
-    if id.as_str() == known || (cfg!(nashost_next_abi) && id.as_str() == "nashost.draft.next/1") {
-        std::ptr::from_ref(table).cast()
-    } else {
-        std::ptr::null()
+    if id.as_str() == known {
+        return std::ptr::from_ref(table).cast();
     }
+    let offered = inventory::iter::<Extension>.into_iter().find(|extension| extension.id == id.as_str());
+    offered.map_or(std::ptr::null(), |extension| extension.table)
 }
 
 /// Boxes a strategy for the trip to the host.

@@ -8,6 +8,7 @@ mod checkpoint;
 mod device;
 mod error;
 mod handle;
+mod handover;
 mod initialize;
 mod network;
 mod run;
@@ -16,6 +17,7 @@ mod weights;
 pub use device::{channels_last, parse_device};
 pub use error::{CheckpointProblem, TorchError};
 pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};
+pub use handover::{ForeignHandover, HANDOVER, HANDOVER_V1, Handover, check_handover};
 pub use initialize::gaussian;
 pub use network::{Network, Parameter};
 pub use run::Mode;
@@ -24,3 +26,6 @@ pub use weights::Weights;
 /// The word by which host and plugins make sure that they mean the same libtorch:
 /// `aoti_torch_abi_version()` of 2.11.0.
 pub const LIBTORCH_ABI: u64 = 0x020b_0000_0000_0000;
+
+/// Version of libtorch that plugins are built for, as JSON for their manifests.
+pub const LIBTORCH_JSON: &str = "\"2.11.0\"";

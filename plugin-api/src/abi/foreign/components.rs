@@ -46,6 +46,11 @@ macro_rules! foreign {
             pub fn id(&self) -> &str {
                 self.instance.id()
             }
+
+            /// The live component, for extensions beyond its kind.
+            pub fn instance(&self) -> &Instance {
+                &self.instance
+            }
         }
     };
 }

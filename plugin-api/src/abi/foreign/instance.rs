@@ -1,5 +1,7 @@
 //! Opened plugins and live components.
 
+use std::ffi::c_void;
+
 use abi_stable::std_types::{RResult, RString};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -75,14 +77,14 @@ impl Instance {
         &self.id
     }
 
-    pub(super) fn this(&self) -> *mut std::ffi::c_void {
+    pub(super) fn this(&self) -> *mut c_void {
         self.raw.this
     }
 
-    /// Returns whether the component answers to an extension id.
-    pub fn has_extension(&self, id: &str) -> bool {
+    /// Returns the table of an extension, or null.
+    pub fn query(&self, id: &str) -> *const c_void {
         // SAFETY: `query` gets its own live instance.
-        !unsafe { (self.raw.query)(self.raw.this, id.into()) }.is_null()
+        unsafe { (self.raw.query)(self.raw.this, id.into()) }
     }
 
     pub(super) fn encode(
@@ -98,10 +100,8 @@ impl Instance {
     ///
     /// `V` must be the table that the contract fixes for `extension`.
     pub(super) unsafe fn table<V>(&self, extension: &str) -> Result<&'static V, CallError> {
-        // SAFETY: `query` gets its own live instance.
-        let table = unsafe { (self.raw.query)(self.raw.this, extension.into()) };
         // SAFETY: the plugin's table is a static of the type that the caller vouches for.
-        unsafe { table.cast::<V>().as_ref() }.ok_or_else(|| {
+        unsafe { self.query(extension).cast::<V>().as_ref() }.ok_or_else(|| {
             CallError::new(
                 &self.id,
                 "start",

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plugin = open(Path::new(&path), None)?;
     plugin.init("skew", Quiet)?;
     let instance = plugin.create("skew", "{}")?;
-    let next = instance.has_extension("nashost.draft.next/1");
+    let next = !instance.query("nashost.draft.next/1").is_null();
     let metric = ForeignArchitectureMetric::new(instance)?;
     writeln!(std::io::stdout(), "next extension: {next}; {}", metric.describe()?.unit)?;
     Ok(())

@@ -45,3 +45,9 @@ impl ArchitectureMetric for Skew {
 
 nashost_plugin_api::register!(architecture_metric: Skew);
 nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));
+
+// A later release knows one more extension.
+#[cfg(nashost_next_abi)]
+nashost_plugin_api::abi::private::inventory::submit! {
+    nashost_plugin_api::abi::private::Extension::new("nashost.draft.next/1", &0_u8)
+}
