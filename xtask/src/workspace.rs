@@ -18,6 +18,9 @@ const TORCH_SYS_OVERRIDES: [&str; 5] = [
     "LIBTORCH_BYPASS_VERSION_CHECK",
 ];
 
+/// Beginnings of the variables in which `cargo run` describes the package that it runs.
+const OF_THIS_PROGRAM: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// The checkout that this program was built from.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -58,6 +61,13 @@ impl Workspace {
         cargo.env("LIBTORCH", libtorch).env("LD_LIBRARY_PATH", library_path(libtorch));
         for name in TORCH_SYS_OVERRIDES {
             cargo.env_remove(name);
+        }
+        // What cargo says of this program is not meant for the build: some build scripts of dependencies
+        // run again when it changes, as it would from here to a plain `cargo build`.
+        for (name, _) in env::vars_os() {
+            if OF_THIS_PROGRAM.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+                cargo.env_remove(name);
+            }
         }
         cargo
     }
@@ -106,6 +116,7 @@ mod tests {
         let value = |name: &str| cargo.get_envs().find(|(key, _)| *key == OsStr::new(name)).map(|(_, v)| v);
         assert_eq!(value("LIBTORCH"), Some(Some(OsStr::new("/torch"))));
         assert_eq!(value("LIBTORCH_STATIC"), Some(None));
+        assert_eq!(value("CARGO_PKG_NAME"), Some(None), "cargo has set it for this test");
         let library_path = value("LD_LIBRARY_PATH").flatten().unwrap().to_str().unwrap();
         assert_eq!(library_path.split(':').next(), Some("/torch/lib"));
     }
