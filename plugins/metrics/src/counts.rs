@@ -10,7 +10,7 @@ use nashost_plugin_api::{
 
 use crate::{
     input::check,
-    report::{Defined, insert_labels, label_outputs, overall, supported},
+    report::{Defined, insert_labels, label_outputs, overall, ratio, supported},
 };
 
 /// Confusion counts of assessed labels.
@@ -117,7 +117,7 @@ impl Confusion {
     pub(crate) fn subset_accuracy(&self) -> MetricValue {
         let images = self.images.len() as u64;
         let right = self.images.iter().filter(|counts| counts.correct() == counts.total()).count();
-        supported(crate::report::ratio(right as u64, images, "no image has an assessed label"), images)
+        supported(ratio(right as u64, images, "no image has an assessed label"), images)
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn means_over_images_say_how_many_they_leave_out() {
         let right = Counts { tp: 1, ..Counts::default() };
-        let value = |c: Counts| crate::report::ratio(c.tp, c.positives(), "no positives");
+        let value = |c: Counts| ratio(c.tp, c.positives(), "no positives");
         let empty = Counts { tn: 1, ..Counts::default() };
         let mean = |labels: usize, images: &[Counts]| {
             let labels = vec![Counts::default(); labels];
