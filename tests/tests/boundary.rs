@@ -159,7 +159,7 @@ fn an_error_keeps_its_causes_and_does_not_poison() {
 #[test]
 fn a_wrong_configuration_is_a_usage_error() {
     let error = evil().strategy("evil-strategy", &json!({"panic_at": 1})).err().unwrap();
-    assert_eq!((error.code, error.exit as u8), ("E0210", 2));
+    assert_eq!((error.code, error.exit as u8), ("E0223", 2));
     assert!(error.message.contains("panic_at"), "{error}");
 }
 

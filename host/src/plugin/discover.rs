@@ -14,9 +14,6 @@ use super::{
     manifest::{self, ManifestError},
 };
 
-/// Variable with further directories, separated as in `PATH`.
-pub const PATH_VARIABLE: &str = "NASHOST_PLUGIN_PATH";
-
 /// Directory of plugins below a data or library directory; the number is the ABI major.
 const PLUGIN_DIR: &str = "nashost/plugins/1";
 
@@ -28,13 +25,10 @@ pub struct SearchPath {
 }
 
 impl SearchPath {
-    /// Builds the search path: `explicit` places (flags), then [`PATH_VARIABLE`], then
+    /// Builds the search path: `explicit` places (`--plugin-path` or `NASHOST_PLUGIN_PATH`), then
     /// `$XDG_DATA_HOME/nashost/plugins/1`, then `<exe>/../lib/nashost/plugins/1`.
     pub fn new(explicit: impl IntoIterator<Item = PathBuf>) -> Self {
         let mut places: Vec<PathBuf> = explicit.into_iter().collect();
-        if let Some(list) = std::env::var_os(PATH_VARIABLE) {
-            places.extend(std::env::split_paths(&list).filter(|place| !place.as_os_str().is_empty()));
-        }
         let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
         let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share"));
         places.extend(data.or_else(home).map(|dir| dir.join(PLUGIN_DIR)));

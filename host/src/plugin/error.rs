@@ -8,7 +8,7 @@ impl From<CallError> for Error {
     fn from(error: CallError) -> Self {
         let message = error.to_string();
         match error.kind {
-            CallErrorKind::InvalidConfig => Self::new(Exit::Usage, "E0210", message).help(format!(
+            CallErrorKind::InvalidConfig => Self::new(Exit::Usage, "E0223", message).help(format!(
                 "`nashost plugin schema {}` shows what it accepts",
                 error.component
             )),

@@ -23,7 +23,10 @@ use super::{
     lock::{self, Lock},
     services::Services,
 };
-use crate::error::{Error, Exit, Result};
+use crate::{
+    config::{Catalogue, suggest},
+    error::{Error, Exit, Result},
+};
 
 /// A loaded plugin.
 struct Loaded {
@@ -136,14 +139,10 @@ impl Registry {
             message += &format!(" that can be used: {}: {why}", refused.path.display());
         }
         let known: Vec<String> = known.into_iter().collect();
-        let nearest = known
-            .iter()
-            .map(|name| (strsim::damerau_levenshtein(name, id), name))
-            .filter(|(distance, name)| *distance <= 1 + name.len() / 3)
-            .min();
+        let nearest = suggest::nearest(id, known.iter().map(String::as_str));
         let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
         let help = match nearest {
-            Some((_, name)) => format!("did you mean `{name}`?"),
+            Some(name) => format!("did you mean `{name}`?"),
             None if known.is_empty() => format!("no plugin was found in {}", places.join(", ")),
             None => format!("there are {}; searched {}", known.join(", "), places.join(", ")),
         };
@@ -271,6 +270,15 @@ impl Registry {
         self.create(Kind::ArchitectureMetric, id, config, ForeignArchitectureMetric::new)
     }
 
+    /// Returns the version of the plugin that brings a component; loads nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such component.
+    pub fn version(&self, kind: Kind, id: &str) -> Result<String> {
+        Ok(self.home(kind, id)?.1.version.clone())
+    }
+
     /// Lists the plugins that were loaded so far, by id.
     pub fn used(&self) -> Vec<UsedPlugin> {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -311,5 +319,18 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
         Kind::Dataset => "dataset",
         Kind::PredictionMetric => "prediction metric",
         Kind::ArchitectureMetric => "architecture metric",
+    }
+}
+
+impl Catalogue for Registry {
+    fn recipe(&self, plugin: &str) -> Result<Value> {
+        self.manifest(plugin)?.plugin.recipe.clone().ok_or_else(|| {
+            Error::new(Exit::Usage, "E0402", format!("plugin `{plugin}` has no recipe, so it cannot run alone"))
+                .help("name its components in a configuration file, or with `--set arch.plugin=…` and the like")
+        })
+    }
+
+    fn schema(&self, kind: Kind, component: &str) -> Result<Value> {
+        Ok(self.info(kind, component)?.config_schema)
     }
 }
