@@ -59,7 +59,7 @@ pub enum TorchError {
         inputs: String,
         /// libtorch's reason.
         #[source]
-        source: TchError,
+        source: Box<TchError>,
     },
     /// A tensor came back wrong from a plugin.
     #[error("a plugin did not take a tensor, or answered other values")]
