@@ -5,17 +5,32 @@
 //! of a node are `<node>.weight`, `<node>.bias`, `<node>.running_mean`, … so that torchvision and
 //! timm checkpoints load as they are. Shapes are per image, without the batch axis.
 
+//!
+//! Write graphs with [`GraphBuilder`]; [`Graph::resolve`] checks them and answers every shape.
+
+mod builder;
 mod cost;
+mod error;
 mod json;
 mod op;
+mod resolve;
 mod shape;
 mod transform;
 mod validate;
 
+pub use builder::GraphBuilder;
+pub use cost::{Costs, NodeCost};
+pub use error::{GraphError, Problem, ProblemKind};
+pub use json::GraphJsonError;
 pub use op::{Op, ParameterSpec, Pool, Window};
+pub use resolve::{Resolved, Source};
+pub use shape::Shape;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Version of the graph format that this crate writes and reads.
+pub const SCHEMA: u32 = 1;
 
 /// Name that stands for the image in [`Node::inputs`].
 pub const INPUT: &str = "input";
@@ -51,7 +66,7 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Graph {
-    /// Version of this format; 1.
+    /// Version of this format: [`SCHEMA`].
     pub schema: u32,
     /// Channels, height, width of the image.
     pub input: [usize; 3],

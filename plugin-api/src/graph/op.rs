@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Shape;
+
 /// A sliding window: kernel, strides, padding and dilation of a convolution or pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,9 +32,15 @@ impl Window {
         Self {
             kernel_shape: [kernel; 2],
             strides: [stride; 2],
-            pads: [(kernel - 1) / 2; 2],
+            pads: [kernel.saturating_sub(1) / 2; 2],
             dilations: [1; 2],
         }
+    }
+
+    /// The same window with `pads` rows and columns of padding.
+    #[must_use]
+    pub fn pads(self, pads: usize) -> Self {
+        Self { pads: [pads; 2], ..self }
     }
 }
 
@@ -52,7 +60,7 @@ pub struct Pool {
 
 /// An operator with its attributes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type")]
+#[serde(tag = "type", deny_unknown_fields)]
 pub enum Op {
     /// 2-D convolution; weight `[out_channels, in/group, kh, kw]`.
     Conv {
@@ -133,6 +141,69 @@ pub enum Op {
     Identity,
 }
 
+impl Op {
+    /// The operator's ONNX name (`Conv`, …).
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Conv { .. } => "Conv",
+            Self::BatchNormalization { .. } => "BatchNormalization",
+            Self::Relu => "Relu",
+            Self::Sigmoid => "Sigmoid",
+            Self::HardSigmoid => "HardSigmoid",
+            Self::HardSwish => "HardSwish",
+            Self::Swish => "Swish",
+            Self::Clip { .. } => "Clip",
+            Self::Gelu => "Gelu",
+            Self::Tanh => "Tanh",
+            Self::Add { .. } => "Add",
+            Self::Mul => "Mul",
+            Self::Concat => "Concat",
+            Self::MaxPool(_) => "MaxPool",
+            Self::AveragePool(_) => "AveragePool",
+            Self::GlobalAveragePool => "GlobalAveragePool",
+            Self::Flatten => "Flatten",
+            Self::Gemm { .. } => "Gemm",
+            Self::Dropout { .. } => "Dropout",
+            Self::DropPath { .. } => "DropPath",
+            Self::Identity => "Identity",
+        }
+    }
+
+    /// Lists the tensors of a node with this operator, in PyTorch's order: `weight`, `bias`,
+    /// `running_mean`, `running_var`, `num_batches_tracked`.
+    ///
+    /// `input` is the shape of its (only) input, which a valid graph guarantees to fit.
+    pub fn parameters(&self, input: Shape) -> Vec<ParameterSpec> {
+        let learnt = |suffix, shape| ParameterSpec { suffix, shape, trainable: true };
+        let tracked = |suffix, shape| ParameterSpec { suffix, shape, trainable: false };
+        match *self {
+            Self::Conv { out_channels, window, group, bias } => {
+                let [height, width] = window.kernel_shape;
+                let mut list =
+                    vec![learnt("weight", vec![out_channels, input.channels() / group, height, width])];
+                list.extend(bias.then(|| learnt("bias", vec![out_channels])));
+                list
+            }
+            Self::Gemm { out_features, bias } => {
+                let mut list = vec![learnt("weight", vec![out_features, input.channels()])];
+                list.extend(bias.then(|| learnt("bias", vec![out_features])));
+                list
+            }
+            Self::BatchNormalization { .. } => {
+                let channels = vec![input.channels()];
+                vec![
+                    learnt("weight", channels.clone()),
+                    learnt("bias", channels.clone()),
+                    tracked("running_mean", channels.clone()),
+                    tracked("running_var", channels),
+                    tracked("num_batches_tracked", vec![]),
+                ]
+            }
+            _ => vec![],
+        }
+    }
+}
+
 /// A tensor that belongs to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterSpec {
@@ -142,4 +213,11 @@ pub struct ParameterSpec {
     pub shape: Vec<usize>,
     /// Learnt by gradient (a parameter) or tracked (a buffer).
     pub trainable: bool,
+}
+
+impl ParameterSpec {
+    /// Number of values.
+    pub fn numel(&self) -> u64 {
+        self.shape.iter().map(|&size| size as u64).product()
+    }
 }

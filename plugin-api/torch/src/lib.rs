@@ -1,1 +1,26 @@
-//! x
+//! Tensors for nashost plugins: architecture graphs as networks, weights, and hand-over between
+//! plugins that share one libtorch.
+//!
+//! A [`Network`] is a graph compiled to indices; it owns no tensor. [`Weights`] are its tensors.
+//! All random numbers come from portable generators, except dropout masks, which libtorch draws.
+
+mod checkpoint;
+mod device;
+mod error;
+mod handle;
+mod initialize;
+mod network;
+mod run;
+mod weights;
+
+pub use device::{channels_last, parse_device};
+pub use error::{CheckpointProblem, TorchError};
+pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};
+pub use initialize::gaussian;
+pub use network::{Network, Parameter};
+pub use run::Mode;
+pub use weights::Weights;
+
+/// The word by which host and plugins make sure that they mean the same libtorch:
+/// `aoti_torch_abi_version()` of 2.11.0.
+pub const LIBTORCH_ABI: u64 = 0x020b_0000_0000_0000;
