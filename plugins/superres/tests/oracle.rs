@@ -14,22 +14,22 @@ use serde_json::Value;
 const ORACLE: &str = include_str!("../../../tests/fixtures/zennas/oracle.json");
 
 fn entries() -> Vec<Value> {
-    let mut oracle: Value = serde_json::from_str(ORACLE).unwrap();
-    let entries: Vec<Value> = serde_json::from_value(oracle["entries"].take()).unwrap();
+    let mut oracle: Value = serde_json::from_str(ORACLE).expect("the oracle is JSON");
+    let entries: Vec<Value> = serde_json::from_value(oracle["entries"].take()).expect("entries are a list");
     assert_eq!(entries.len(), 35);
     entries
 }
 
 fn text(entry: &Value) -> &str {
-    entry["structure"].as_str().unwrap()
+    entry["structure"].as_str().expect("a string")
 }
 
 fn size(value: &Value) -> usize {
-    value.as_u64().unwrap().try_into().unwrap()
+    value.as_u64().and_then(|value| value.try_into().ok()).expect("a whole number")
 }
 
 fn official(entry: &Value, mode: Mode, resolution: usize) -> Official {
-    let structure = parse(text(entry)).unwrap();
+    let structure = parse(text(entry)).expect("a structure");
     count(&structure, mode, [3, resolution, resolution], size(&entry["num_classes"]))
 }
 
@@ -88,5 +88,37 @@ fn the_component_answers_the_search_counters() {
         assert_eq!(counters["official.params"], entry["params"]);
         assert_eq!(counters["official.flops"], entry["flops"]);
         assert_eq!(counters["official.layers"], entry["num_layers"]);
+    }
+}
+
+#[test]
+fn graphs_have_the_true_sizes_of_the_official_modules() {
+    let space = SuperRes::create(Config::default()).unwrap();
+    for entry in entries() {
+        let spec = space.import("plainnet", text(&entry)).unwrap();
+        let side = size(&entry["resolution"]);
+        let geometry = Geometry { input: [3, side, side], outputs: size(&entry["num_classes"]) };
+        let graph = space.graph(&spec, &geometry).unwrap();
+        let costs = graph.costs().unwrap();
+        assert_eq!(costs.params, entry["torch_params"], "{}", entry["id"]);
+        assert_eq!(costs.macs, entry["true_macs"], "{}", entry["id"]);
+        let plain = graph.without_residual_links();
+        assert_eq!(plain.costs().unwrap().params, entry["torch_params_no_reslink"], "{}", entry["id"]);
+        let norms = plain.nodes.iter().filter(|node| node.op.name() == "BatchNormalization").count();
+        assert_eq!(norms, size(&entry["num_bn_no_reslink"]), "{}", entry["id"]);
+    }
+}
+
+#[test]
+fn networks_with_excitation_and_grayscale_input_are_valid() {
+    for (space, initial) in [("xxbl", "cifar"), ("idw", "imagenet-idw")] {
+        let config = serde_json::json!({"space": space, "initial": initial, "se": true});
+        let space = SuperRes::create(serde_json::from_value(config).unwrap()).unwrap();
+        for seed in 0..5 {
+            let geometry = Geometry { input: [1, 65, 47], outputs: 8 };
+            let graph = space.graph(&space.sample(seed).unwrap(), &geometry).unwrap();
+            graph.validate().unwrap();
+            assert!(graph.costs().unwrap().params > 0);
+        }
     }
 }
