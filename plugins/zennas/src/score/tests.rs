@@ -1,0 +1,1 @@
+//! Properties of the score that need no oracle.
