@@ -20,7 +20,7 @@ pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};
 pub use handover::{ForeignHandover, HANDOVER, HANDOVER_V1, Handover, check_handover};
 pub use initialize::gaussian;
 pub use network::{Network, Parameter};
-pub use run::Mode;
+pub use run::{Mode, apply};
 pub use weights::Weights;
 
 /// The word by which host and plugins make sure that they mean the same libtorch:

@@ -130,8 +130,14 @@ fn read<'a>(image: &'a Option<Tensor>, values: &'a [Option<Tensor>], source: Sou
     value.expect("a value is released after its last reader")
 }
 
-/// Computes one layer. With `overwrite` it may write over its first input.
-fn apply(
+/// Computes one layer from its inputs and tensors (those of [`Network::parameters`]; trailing
+/// ones, such as a bias, may be left out where they would be zero). With `overwrite` it may write
+/// over its first input.
+///
+/// # Errors
+///
+/// Fails if libtorch refuses the layer.
+pub fn apply(
     op: &Op,
     inputs: &[&Tensor],
     tensors: &[Tensor],

@@ -1,0 +1,195 @@
+//! The Zen-Score against seeded runs of the official code.
+//!
+//! The long tests cover every structure: `cargo xtask test --long`.
+
+use nashost_plugin_api::{
+    architecture::{Architecture as _, Geometry},
+    component::Component as _,
+    metric::{ArchitectureMetric as _, Candidate, ScoreContext},
+};
+use nashost_superres::SuperRes;
+use nashost_zennas::score::{Config, Generator, Statistics, ZenScore};
+use serde_json::Value;
+
+const ORACLE: &str = include_str!("../../../tests/fixtures/zennas/oracle.json");
+
+fn entries() -> Vec<Value> {
+    let mut oracle: Value = serde_json::from_str(ORACLE).expect("the oracle is JSON");
+    serde_json::from_value(oracle["entries"].take()).expect("entries are a list")
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("a whole number")
+}
+
+fn float(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// An official run: a structure at a resolution, with or without skip connections.
+struct Run<'a> {
+    entry: &'a Value,
+    record: &'a Value,
+}
+
+impl Run<'_> {
+    /// Scores the structure with our code, once for each seed.
+    fn scores(&self, config: Config, seeds: impl Iterator<Item = u64>) -> Vec<f64> {
+        let space = SuperRes::create(nashost_superres::Config::default()).expect("the default space");
+        let text = self.entry["structure"].as_str().expect("a string");
+        let side = number(&self.record["resolution"]) as usize;
+        let outputs = number(&self.entry["num_classes"]) as usize;
+        let geometry = Geometry { input: [3, side, side], outputs };
+        let spec = space.import("plainnet", text).expect("a structure");
+        let graph = space.graph(&spec, &geometry).expect("a network");
+        let residual_links = self.record["reslink"].as_bool().expect("a boolean");
+        let metric = ZenScore::create(Config { residual_links, ..config }).expect("a valid configuration");
+        let context = ScoreContext { geometry, device: "cpu".into() };
+        seeds
+            .map(|seed| {
+                let candidate = Candidate {
+                    spec: spec.clone(),
+                    graph: graph.clone(),
+                    counters: Default::default(),
+                    seed,
+                };
+                let score = metric.score(&[candidate], &context).expect("the CPU can be used").remove(0);
+                score.value.unwrap_or_else(|| panic!("{}: {:?}", self.entry["id"], score.why))
+            })
+            .collect()
+    }
+
+    /// Convolutions of the main chain, each of which is followed by a batch normalisation.
+    fn depth(&self) -> u64 {
+        number(&self.entry["num_bn_no_reslink"])
+    }
+
+    /// How far a seeded value may be off. Without skip connections rounding errors grow with
+    /// depth: these bounds cover what the official code itself changes by when its convolution
+    /// kernels are exchanged (oneDNN on or off).
+    fn tolerance(&self) -> f64 {
+        match self.depth() {
+            ..=40 => 1e-3,
+            41..=62 => 1e-2,
+            _ => 0.15,
+        }
+    }
+
+    /// Checks that libtorch's generator gives the official value for the same seed.
+    fn check_seeded(&self, values: usize) {
+        let expected: Vec<f64> =
+            self.record["values"].as_array().expect("a list").iter().take(values).map(float).collect();
+        let config = Config { generator: Generator::Libtorch, ..Config::default() };
+        let found = self.scores(config, 1000..1000 + expected.len() as u64);
+        for (seed, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let off = (found - expected).abs();
+            assert!(off <= self.tolerance(), "{} seed {seed}: {found} vs {expected}", self.entry["id"]);
+        }
+    }
+
+    /// Checks that the portable generator has the official mean.
+    fn check_mean(&self, repeats: u64) {
+        let found = self.scores(Config::default(), 0..repeats);
+        let n = found.len() as f64;
+        let mean = found.iter().sum::<f64>() / n;
+        let variance = found.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let official_n = float(&self.record["repeats"]);
+        // From ddof 0 to ddof 1. Where the official code ran only once, ours tells the spread.
+        let official = if official_n > 1.0 {
+            float(&self.record["std"]).powi(2) * official_n / (official_n - 1.0)
+        } else {
+            variance
+        };
+        let error = (variance / n + official / official_n).sqrt();
+        let off = mean - float(&self.record["mean"]);
+        assert!(
+            off.abs() <= 3.0 * error,
+            "{} at {}: {mean} vs {}, {:.2} standard errors",
+            self.entry["id"],
+            self.record["resolution"],
+            self.record["mean"],
+            off / error
+        );
+    }
+}
+
+/// Multiply-adds of one score, about.
+fn cost(run: &Run<'_>) -> f64 {
+    let scale = float(&run.record["resolution"]) / float(&run.entry["resolution"]);
+    float(&run.entry["true_macs"]) * scale * scale * 32.0
+}
+
+/// Runs `check` on every record of `mode` and `reslink` that costs less than `most`.
+fn each(mode: &str, reslink: bool, most: f64, check: impl Fn(&Run<'_>)) -> usize {
+    let mut done = 0;
+    for entry in &entries() {
+        for record in entry["zen"].as_array().expect("a list") {
+            let run = Run { entry, record };
+            if record["mode"] == mode && record["reslink"] == reslink && cost(&run) < most {
+                check(&run);
+                done += 1;
+            }
+        }
+    }
+    done
+}
+
+/// A quarter of a second or less per score.
+const SHORT: f64 = 4e9;
+const LONG: f64 = f64::INFINITY;
+
+#[test]
+fn seeded_values_of_the_search_mode_equal_the_official_ones() {
+    assert!(each("fresh", false, SHORT, |run| run.check_seeded(2)) > 10);
+}
+
+#[test]
+fn seeded_values_with_residual_links_equal_the_official_ones() {
+    assert!(each("fresh", true, SHORT, |run| run.check_seeded(1)) > 10);
+}
+
+#[test]
+#[ignore = "long: cargo xtask test --long"]
+fn every_seeded_value_equals_the_official_one() {
+    for reslink in [false, true] {
+        assert!(each("fresh", reslink, LONG, |run| run.check_seeded(usize::MAX)) > 30);
+    }
+}
+
+#[test]
+fn portable_means_agree_with_the_official_ones() {
+    assert!(each("fresh", false, SHORT / 2.0, |run| run.check_mean(8)) > 5);
+}
+
+#[test]
+#[ignore = "long: cargo xtask test --long"]
+fn every_portable_mean_agrees_with_the_official_one() {
+    for reslink in [false, true] {
+        assert!(each("fresh", reslink, LONG, |run| run.check_mean(8)) > 30);
+    }
+}
+
+/// One official call with several repeats: the same stream of random numbers, running statistics
+/// never reset.
+fn check_accumulated(run: &Run<'_>) {
+    let config = Config {
+        generator: Generator::Libtorch,
+        statistics: Statistics::Accumulate,
+        repeats: number(&run.record["repeats"]) as u32,
+        ..Config::default()
+    };
+    let found = run.scores(config, std::iter::once(7))[0];
+    let off = (found - float(&run.record["mean"])).abs();
+    assert!(off <= run.tolerance(), "{}: {found} vs {}", run.entry["id"], run.record["mean"]);
+}
+
+#[test]
+fn accumulated_means_equal_the_official_ones() {
+    assert!(each("accumulate", false, SHORT / 2.0, check_accumulated) > 5);
+}
+
+#[test]
+#[ignore = "long: cargo xtask test --long"]
+fn every_accumulated_mean_equals_the_official_one() {
+    assert!(each("accumulate", false, LONG, check_accumulated) > 30);
+}
