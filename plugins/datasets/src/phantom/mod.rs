@@ -100,8 +100,7 @@ pub struct Phantom {
 
 impl Component for Phantom {
     const ID: &'static str = "phantom";
-    const DESCRIPTION: &'static str =
-        "Synthetic neck or elbow X-rays with exact label counts, patients and lesion masks; nothing to download.";
+    const DESCRIPTION: &'static str = "Synthetic neck or elbow X-rays with exact label counts, patients and lesion masks; nothing to download.";
     type Config = PhantomConfig;
 
     fn create(config: PhantomConfig) -> PluginResult<Self> {
@@ -129,7 +128,7 @@ impl Phantom {
     fn is_lateral(&self, index: usize) -> bool {
         match self.config.region {
             Region::Neck => true,
-            Region::Elbow => (self.patient_seed(index, "view") + self.owners.visit[index] as u64) % 2 == 1,
+            Region::Elbow => (self.patient_seed(index, "view") ^ self.owners.visit[index] as u64) & 1 == 1,
         }
     }
 

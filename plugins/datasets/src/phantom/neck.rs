@@ -108,13 +108,7 @@ fn spine(misaligned: bool, rng: &mut Rng) -> Vec<Vertebra> {
 }
 
 /// Shifts one vertebra (listhesis), or all above a level by much more (dislocation).
-fn displace(
-    spine: &mut [Vertebra],
-    scene: &mut Scene,
-    listhesis: bool,
-    dislocation: bool,
-    rng: &mut Rng,
-) {
+fn displace(spine: &mut [Vertebra], scene: &mut Scene, listhesis: bool, dislocation: bool, rng: &mut Rng) {
     if listhesis {
         let v = &mut spine[rng.random_range(2..VERTEBRAE - 1)];
         v.centre = v.at(-rng.random_range(0.025..0.055), 0.0);
@@ -172,7 +166,8 @@ fn sclerosis(spine: &[Vertebra], scene: &mut Scene, rng: &mut Rng) {
         radii: [rng.random_range(0.030..0.042), rng.random_range(0.026..0.034)],
         angle: v.angle,
     };
-    let spur = Shape::Capsule { ends: [v.at(-0.06, HALF[1]), v.at(-0.105, HALF[1] + 0.016)], radii: [0.016, 0.006] };
+    let spur =
+        Shape::Capsule { ends: [v.at(-0.06, HALF[1]), v.at(-0.105, HALF[1] + 0.016)], radii: [0.016, 0.006] };
     scene.strokes.push(Stroke::plain(focus, rng.random_range(0.08..0.20), 0.016));
     scene.strokes.push(Stroke::bone(spur, rng.random_range(0.06..0.16)));
     scene.lesions.extend([focus.grown(0.005), spur.grown(0.005)].map(|shape| (label::OTHER, shape)));
