@@ -96,7 +96,7 @@ impl Predictions<'_> {
 }
 
 /// The values of a prediction metric, keyed by [`OutputInfo::name`].
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MetricReport {
     /// Single values.
     pub overall: BTreeMap<String, MetricValue>,
