@@ -6,6 +6,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+mod pipeline;
 pub mod plugin;
 pub mod run;
 pub mod search;

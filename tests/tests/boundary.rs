@@ -106,8 +106,23 @@ fn call(registry: &Registry, function: &str, config: &Value) -> Vec<Result<(), C
 }
 
 const FUNCTIONS: [&str; 17] = [
-    "ask", "tell", "checkpoint", "restore", "result", "initial", "sample", "mutate", "graph", "counters",
-    "describe", "records", "stamp", "pixels", "mask", "evaluate", "score",
+    "ask",
+    "tell",
+    "checkpoint",
+    "restore",
+    "result",
+    "initial",
+    "sample",
+    "mutate",
+    "graph",
+    "counters",
+    "describe",
+    "records",
+    "stamp",
+    "pixels",
+    "mask",
+    "evaluate",
+    "score",
 ];
 
 #[test]

@@ -6,25 +6,21 @@ use serde_json::{Value, json};
 
 use super::{
     Context,
-    args::{ConfigArgs, ConfigCommand, Format},
+    args::{ConfigCommand, Format},
     output::Table,
 };
 use crate::{
-    config::{Catalogue, Resolved, dotted, flatten, inline, schemas, template},
+    config::{Resolved, dotted, flatten, inline, schemas, template},
     error::{Error, Exit, Result},
 };
 
 /// Runs `nashost config …`.
-pub(super) fn command(command: ConfigCommand, context: &Context, catalogue: &dyn Catalogue) -> Result<Exit> {
+pub(super) fn command(command: ConfigCommand, context: &Context) -> Result<Exit> {
     match command {
-        ConfigCommand::Show { config, origin: true } => {
-            origins(&resolve(&config, context, catalogue)?, context)?
-        }
-        ConfigCommand::Show { config, origin: false } => {
-            show(&resolve(&config, context, catalogue)?, context)?
-        }
+        ConfigCommand::Show { config, origin: true } => origins(&context.resolve(&config)?.1, context)?,
+        ConfigCommand::Show { config, origin: false } => show(&context.resolve(&config)?.1, context)?,
         ConfigCommand::Check { config } => {
-            resolve(&config, context, catalogue)?;
+            context.resolve(&config)?;
             context.out.note("the configuration has no problems");
         }
         ConfigCommand::Schema => context.out.json(&schemas::config())?,
@@ -32,14 +28,10 @@ pub(super) fn command(command: ConfigCommand, context: &Context, catalogue: &dyn
             // What a project file says already does not belong into a new one.
             let mut sources = config.sources(&context.from_environment)?;
             sources.project = config.config;
-            init(&file, &sources.resolve(catalogue)?, context)?;
+            init(&file, &sources.resolve(&context.registry()?)?, context)?;
         }
     }
     Ok(Exit::Ok)
-}
-
-fn resolve(args: &ConfigArgs, context: &Context, catalogue: &dyn Catalogue) -> Result<Resolved> {
-    args.sources(&context.from_environment)?.resolve(catalogue)
 }
 
 fn show(resolved: &Resolved, context: &Context) -> Result<()> {

@@ -4,24 +4,41 @@ pub mod args;
 mod completions;
 mod config;
 mod crash;
+mod data;
 pub mod doctor;
 pub mod explain;
 mod external;
-mod log;
 pub mod output;
+mod plugin;
+mod run;
+mod runs;
 
-use std::{collections::BTreeSet, ffi::OsString, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
 
 use self::{
-    args::{Cli, Command, GlobalArgs},
+    args::{Cli, Command, ConfigArgs, GlobalArgs},
     output::Output,
 };
 use crate::{
-    config::NoPlugins,
+    config::Resolved,
     device,
-    error::{Exit, Result},
+    error::{Error, Exit, Result},
+    plugin::{
+        Registry, SearchPath,
+        lock::{self, Lock},
+        manifest,
+    },
+    run::{
+        log::{Log, Verbosity, init_logging},
+        progress::{Mode, Progress},
+    },
 };
 
 /// What every command is given beside its own arguments.
@@ -33,6 +50,43 @@ pub struct Context {
     pub global: GlobalArgs,
     /// Names of the flags that an environment variable gave.
     pub from_environment: BTreeSet<String>,
+    /// Where progress is shown.
+    pub progress: Progress,
+    /// The log of this process.
+    pub log: Log,
+}
+
+impl Context {
+    /// Where plugins are looked for.
+    fn search_path(&self) -> SearchPath {
+        SearchPath::new(self.global.plugin_path.iter().cloned())
+    }
+
+    /// Looks at all plugins; with `--locked`, those that are not pinned are refused.
+    fn registry(&self) -> Result<Registry> {
+        self.registry_with(self.search_path())
+    }
+
+    fn registry_with(&self, path: SearchPath) -> Result<Registry> {
+        let lock = self.global.locked.then(|| Lock::read(Path::new(lock::FILE_NAME))).transpose()?;
+        Ok(Registry::new(&path, lock.as_ref(), device::libtorch_abi()))
+    }
+
+    /// Resolves a configuration against the plugins that are there. `--plugin` takes a file too.
+    fn resolve(&self, args: &ConfigArgs) -> Result<(Registry, Resolved)> {
+        let mut sources = args.sources(&self.from_environment)?;
+        let mut path = self.search_path();
+        if let Some(file) = sources.plugin.as_ref().filter(|plugin| plugin.contains('/')).map(PathBuf::from) {
+            let manifest = manifest::read(&file).map_err(|why| {
+                Error::new(Exit::Plugin, "E0411", format!("plugin {}: {why}", file.display()))
+            })?;
+            sources.plugin = Some(manifest.plugin.id);
+            path.places.insert(0, file);
+        }
+        let registry = self.registry_with(path)?;
+        let resolved = sources.resolve(&registry)?;
+        Ok((registry, resolved))
+    }
 }
 
 /// Runs the command line of this process.
@@ -40,12 +94,12 @@ pub fn main() -> ExitCode {
     // First of all: see `device`.
     device::map_cuda();
     crash::record_panics();
-    let exit = crash::guard(|| run(std::env::args_os()));
+    let exit = crash::guard(|| run_line(std::env::args_os()));
     ExitCode::from(exit as u8)
 }
 
 /// Runs a command line and reports what went wrong.
-fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+fn run_line(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let (cli, from_environment) = match parse(arguments) {
         Ok(parsed) => parsed,
         // Help and version are "errors" of the parser too; it knows which stream they belong on.
@@ -54,8 +108,16 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.print().is_ok() { exit } else { Exit::Environment };
         }
     };
-    let context = Context { out: Output::new(&cli.global), global: cli.global, from_environment };
-    log::start(&context);
+    let out = Output::new(&cli.global);
+    let progress = Progress::new(Mode::detect(cli.global.quiet, cli.global.no_progress));
+    let log = match init_logging(Verbosity::new(cli.global.quiet, cli.global.verbose), &progress) {
+        Ok(log) => log,
+        Err(error) => {
+            out.error(&error);
+            return error.exit;
+        }
+    };
+    let context = Context { out, global: cli.global, from_environment, progress, log };
     match dispatch(cli.command, &context) {
         Ok(exit) => exit,
         Err(error) => {
@@ -68,7 +130,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 /// Leads every command to its function.
 fn dispatch(command: Command, context: &Context) -> Result<Exit> {
     match command {
-        Command::Config(command) => config::command(command, context, &NoPlugins),
+        Command::Run(args) => run::command(&args, context),
+        Command::Plugin(command) => plugin::command(command, context),
+        Command::Data(command) => data::command(&command, context),
+        Command::Show(args) => runs::show(&args, context),
+        Command::Runs(args) => runs::runs(&args, context),
+        Command::Config(command) => config::command(command, context),
         Command::Doctor(args) => doctor::command(&args, context, Vec::new()),
         Command::Explain { code } => explain::command(code.as_deref(), context),
         Command::Completions { shell } => completions::command(shell, context),
@@ -130,9 +197,9 @@ mod tests {
 
     #[test]
     fn usage_errors_exit_with_2_and_help_with_0() {
-        assert_eq!(run(words("nashost doctor --no-such-flag")), Exit::Usage);
-        assert_eq!(run(words("nashost")), Exit::Usage);
-        assert_eq!(run(words("nashost --version")), Exit::Ok);
+        assert_eq!(run_line(words("nashost doctor --no-such-flag")), Exit::Usage);
+        assert_eq!(run_line(words("nashost")), Exit::Usage);
+        assert_eq!(run_line(words("nashost --version")), Exit::Ok);
     }
 
     #[test]

@@ -23,13 +23,8 @@ use crate::{
 };
 
 /// All kinds of component, in the order of tables.
-const KINDS: [Kind; 5] = [
-    Kind::Strategy,
-    Kind::Architecture,
-    Kind::Dataset,
-    Kind::PredictionMetric,
-    Kind::ArchitectureMetric,
-];
+const KINDS: [Kind; 5] =
+    [Kind::Strategy, Kind::Architecture, Kind::Dataset, Kind::PredictionMetric, Kind::ArchitectureMetric];
 
 /// Runs `nashost plugin …`.
 pub(super) fn command(command: PluginCommand, context: &Context) -> Result<Exit> {
@@ -176,7 +171,9 @@ fn check(args: &PluginArgs, context: &Context) -> Result<Exit> {
     } else {
         match probe(&file) {
             Err(error) => problems.push(Error { exit: Exit::No, ..error }),
-            Ok(probed) => problems.extend(differences(&manifest.plugin.components, &probed).map(|d| refused(&d))),
+            Ok(probed) => {
+                problems.extend(differences(&manifest.plugin.components, &probed).map(|d| refused(&d)))
+            }
         }
     }
     if let Some(error) = Error::all(problems) {

@@ -27,7 +27,7 @@ pub use layer::Layer;
 pub(crate) use origin::dotted;
 pub use origin::{Origin, Origins};
 pub use read::{assignment, file};
-pub use resolve::{Catalogue, NoPlugins, Resolved, Sources};
+pub use resolve::{Catalogue, Resolved, Sources};
 pub use sections::{
     Budget, ComponentConfig, Config, RunConfig, SECTIONS, SearchConfig, Section, Seeds, SplitConfig,
 };

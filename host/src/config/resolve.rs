@@ -31,20 +31,6 @@ pub trait Catalogue {
     fn schema(&self, kind: Kind, component: &str) -> Result<Value>;
 }
 
-/// A catalogue without plugins: takes every component and its settings as they are written.
-#[derive(Debug, Clone, Copy)]
-pub struct NoPlugins;
-
-impl Catalogue for NoPlugins {
-    fn recipe(&self, plugin: &str) -> Result<Value> {
-        Err(Error::new(Exit::Plugin, "E0401", format!("no plugin `{plugin}`")))
-    }
-
-    fn schema(&self, _: Kind, _: &str) -> Result<Value> {
-        Ok(json!(true))
-    }
-}
-
 /// Everything that a configuration is made from, lowest precedence first.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {

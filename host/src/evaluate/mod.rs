@@ -1,16 +1,14 @@
-//! Judging predictions: tables of scores, thresholds, metrics, trivial baselines, intervals, result
-//! tables.
+//! Judging predictions: tables of scores, thresholds, metrics, trivial baselines, intervals.
 //!
 //! The path of a number: a model's scores and the [`Truth`] of a part make a [`PredictionTable`];
 //! [`choose_thresholds`] looks at the validation part alone; a [`MetricSet`] computes what the metric
 //! components answer; [`bootstrap`] says how sure that is; [`fit_baselines`] sends predictors that
-//! look at no image down the same path; a [`ResultTable`] shows them side by side.
+//! look at no image down the same path.
 
 mod baseline;
 mod interval;
 mod metrics;
 mod predictions;
-mod table;
 #[cfg(test)]
 mod testing;
 mod threshold;
@@ -21,7 +19,6 @@ pub use self::{
     interval::{bootstrap, wilson},
     metrics::{MetricSet, PredictionScorer, evaluate_all},
     predictions::PredictionTable,
-    table::{HEADLINE, ResultCell, ResultRow, ResultTable},
     threshold::{LabelThreshold, choose_thresholds},
     truth::Truth,
 };

@@ -155,18 +155,23 @@ impl<'a> Searcher<'a> {
         let bar = progress.search(self.evaluations());
         let mut best: Option<f64> = None;
         let (mut seen, mut pending, mut failure) = (0, Vec::new(), None);
-        let setup = SearchSetup { strategy: &mut strategy, space: &space, metric: &self.metric, jobs: self.jobs };
+        let setup =
+            SearchSetup { strategy: &mut strategy, space: &space, metric: &self.metric, jobs: self.jobs };
         let threads = tch::get_num_threads();
         tch::set_num_threads(1);
         let result = search(setup, &mut |event| {
             seen += 1;
             best = match (best, event.score.value) {
-                (Some(a), Some(b)) => Some(if self.direction == Direction::Higher { a.max(b) } else { a.min(b) }),
+                (Some(a), Some(b)) => {
+                    Some(if self.direction == Direction::Higher { a.max(b) } else { a.min(b) })
+                }
                 (a, b) => a.or(b),
             };
             bar.update(seen, best, 0);
             pending.push(candidate(event));
-            if pending.len() >= BATCH && let Err(e) = recorder.record_candidates(std::mem::take(&mut pending)) {
+            if pending.len() >= BATCH
+                && let Err(e) = recorder.record_candidates(std::mem::take(&mut pending))
+            {
                 failure = Some(e);
                 return Control::Stop;
             }
@@ -255,7 +260,11 @@ pub(crate) fn portable(
 ) -> Result<PortableArchitecture> {
     let graph = architecture.graph(&spec, &geometry)?;
     let costs = graph.costs().map_err(|e| {
-        Error::new(Exit::Plugin, "E0422", format!("architecture `{}` built an invalid network: {e}", space.id))
+        Error::new(
+            Exit::Plugin,
+            "E0422",
+            format!("architecture `{}` built an invalid network: {e}", space.id),
+        )
     })?;
     Ok(PortableArchitecture {
         schema_version: 1,

@@ -1,7 +1,5 @@
 //! Executes a trial request in this process: build, train, choose on validation, test once.
 
-use std::collections::BTreeMap;
-
 use nashost_plugin_api::{dataset::Part, seed::derive_seed};
 use nashost_plugin_torch::{Network, TorchError, Weights, parse_device};
 use sha2::{Digest as _, Sha256};
@@ -142,8 +140,6 @@ impl Executor<'_> {
         let test = self.metrics.evaluate(&table, &thresholds)?;
         let seed = derive_seed(request.seed, "bootstrap");
         let intervals = bootstrap(self.metrics, &table, &thresholds, request.eval.bootstrap, seed)?;
-        let intervals: BTreeMap<_, _> =
-            intervals.into_iter().map(|(name, interval)| (name, [interval.low, interval.high])).collect();
         Ok(TestReport { checkpoint, thresholds, frozen, test, intervals, predictions })
     }
 }

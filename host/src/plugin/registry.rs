@@ -46,6 +46,8 @@ pub struct UsedPlugin {
     pub sha256: String,
     /// Its ABI major.
     pub abi_major: u32,
+    /// Ids of its components.
+    pub components: Vec<String>,
     /// The file.
     pub path: PathBuf,
 }
@@ -205,6 +207,7 @@ impl Registry {
             version: manifest.version.clone(),
             sha256,
             abi_major: manifest.abi_major,
+            components: components.iter().map(|info| info.id.clone()).collect(),
             path: found.path.clone(),
         };
         if ids_by_kind(&components) != manifest.plugin.components {
@@ -325,8 +328,12 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
 impl Catalogue for Registry {
     fn recipe(&self, plugin: &str) -> Result<Value> {
         self.manifest(plugin)?.plugin.recipe.clone().ok_or_else(|| {
-            Error::new(Exit::Usage, "E0402", format!("plugin `{plugin}` has no recipe, so it cannot run alone"))
-                .help("name its components in a configuration file, or with `--set arch.plugin=…` and the like")
+            Error::new(
+                Exit::Usage,
+                "E0402",
+                format!("plugin `{plugin}` has no recipe, so it cannot run alone"),
+            )
+            .help("name its components in a configuration file, or with `--set arch.plugin=…` and the like")
         })
     }
 

@@ -59,7 +59,11 @@ impl<'a> Space<'a> {
                 return Err(Error::new(
                     Exit::Usage,
                     "E0220",
-                    format!("`search.budget` of kind `{}`: `{}` cannot count it", budget.kind, architecture.id()),
+                    format!(
+                        "`search.budget` of kind `{}`: `{}` cannot count it",
+                        budget.kind,
+                        architecture.id()
+                    ),
                 )
                 .help(format!("there are {}, and every architecture metric", known.join(", "))));
             }
@@ -91,7 +95,13 @@ impl<'a> Space<'a> {
         ScoreContext { geometry: self.geometry, device: self.device.clone() }
     }
 
-    fn count(&self, budget: &Budget, spec: &Spec, counters: &Counters, graph: &mut Option<Graph>) -> PluginResult<f64> {
+    fn count(
+        &self,
+        budget: &Budget,
+        spec: &Spec,
+        counters: &Counters,
+        graph: &mut Option<Graph>,
+    ) -> PluginResult<f64> {
         if let Some(&value) = counters.get(&budget.kind) {
             return Ok(value);
         }
@@ -108,7 +118,11 @@ impl<'a> Space<'a> {
             };
             let score = metric.score(&[candidate], &self.score_context())?.remove(0);
             return score.value.ok_or_else(|| {
-                PluginError::from(format!("`{}` is undefined: {}", budget.kind, score.why.unwrap_or_default()))
+                PluginError::from(format!(
+                    "`{}` is undefined: {}",
+                    budget.kind,
+                    score.why.unwrap_or_default()
+                ))
             });
         }
         let costs = graph.costs()?;

@@ -190,6 +190,7 @@ macro_rules! export_plugin {
         }
     };
     (@export $manifest:expr, $libtorch:expr, $libtorch_text:expr) => {
+        #[allow(unsafe_code, reason = "exported symbols are how a plugin is found")]
         const _: () = {
             const PARTS: &[&str] = &[
                 "{\"schema\":1,\"abi_major\":",

@@ -1,7 +1,7 @@
 //! Dataset components: [`phantom`] (synthetic X-rays), [`csv_images`] (image folders labelled by
 //! CSV files), [`medmnist`] (npz files).
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod csv_images;
 pub mod medmnist;
@@ -9,3 +9,8 @@ pub mod phantom;
 mod problems;
 
 pub use problems::Problems;
+
+nashost_plugin_api::register!(dataset: csv_images::CsvImages);
+nashost_plugin_api::register!(dataset: medmnist::Medmnist);
+nashost_plugin_api::register!(dataset: phantom::Phantom);
+nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));

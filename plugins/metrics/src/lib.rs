@@ -29,7 +29,7 @@
 //!   assessed labels are; images without any assessed label are skipped.
 //! * **Micro averages** pool all assessed labels of all images.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod auroc;
 mod average_precision;
@@ -71,3 +71,19 @@ pub use crate::{
     study::Study,
     subset_accuracy::SubsetAccuracy,
 };
+
+nashost_plugin_api::register!(prediction_metric: Auroc);
+nashost_plugin_api::register!(prediction_metric: AveragePrecision);
+nashost_plugin_api::register!(prediction_metric: BalancedAccuracy);
+nashost_plugin_api::register!(prediction_metric: Brier);
+nashost_plugin_api::register!(prediction_metric: Ece);
+nashost_plugin_api::register!(prediction_metric: F1);
+nashost_plugin_api::register!(prediction_metric: Hamming);
+nashost_plugin_api::register!(prediction_metric: Jaccard);
+nashost_plugin_api::register!(prediction_metric: Mcc);
+nashost_plugin_api::register!(prediction_metric: Precision);
+nashost_plugin_api::register!(prediction_metric: Recall);
+nashost_plugin_api::register!(prediction_metric: Specificity);
+nashost_plugin_api::register!(prediction_metric: Study);
+nashost_plugin_api::register!(prediction_metric: SubsetAccuracy);
+nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));

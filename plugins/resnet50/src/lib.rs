@@ -5,10 +5,14 @@
 //! its checkpoints (`layer1.0.conv1.weight`), so that torchvision's and timm's files load as they
 //! are.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod architecture;
 mod network;
 
 pub use architecture::{Resnet, Resnet50, Resnet50Config, ResnetConfig, ResnetError};
 pub use network::{Depth, ResnetSpec, graph};
+
+nashost_plugin_api::register!(architecture: Resnet);
+nashost_plugin_api::register!(architecture: Resnet50);
+nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));

@@ -46,9 +46,9 @@ fn graph(depth: u32, side: usize, outputs: usize) -> nashost_plugin_api::graph::
 
 /// Numbers in −1…1, multiples of 2⁻²³: splitmix64 of FNV-1a(`name`) and the index.
 fn uniform(name: &str, index: u64) -> f64 {
-    let base = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let base = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let z = base.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -33,6 +33,18 @@ pub struct Cli {
 /// A command.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Searches, trains and evaluates.
+    Run(RunArgs),
+    /// Lists, inspects, checks and pins plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Checks, splits and fetches datasets.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Tells what a run did.
+    Show(ShowArgs),
+    /// Lists runs.
+    Runs(RunsArgs),
     /// Shows, checks and writes configurations.
     #[command(subcommand)]
     Config(ConfigCommand),

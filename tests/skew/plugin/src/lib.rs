@@ -3,9 +3,7 @@
 
 use nashost_plugin_api::{
     component::{Component, PluginResult},
-    metric::{
-        ArchitectureMetric, ArchitectureMetricInfo, Candidate, Direction, Score, ScoreContext,
-    },
+    metric::{ArchitectureMetric, ArchitectureMetricInfo, Candidate, Direction, Score, ScoreContext},
     sdk,
 };
 
