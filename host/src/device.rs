@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error as _,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -44,7 +45,11 @@ pub fn map_cuda() -> &'static CudaLibrary {
                 std::mem::forget(library);
                 CudaLibrary::Mapped(path)
             }
-            Err(error) => CudaLibrary::Failed { path, why: error.to_string() },
+            Err(error) => {
+                // The dynamic linker's own words, which name the missing library, are the source.
+                let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                CudaLibrary::Failed { path, why }
+            }
         }
     })
 }

@@ -33,9 +33,20 @@ pub fn library(name: &str) -> PathBuf {
     file
 }
 
+/// Returns the `nashost` binary.
+///
+/// # Panics
+///
+/// Panics if it was not built: cargo does not build the binaries of another package for tests.
+pub fn binary() -> PathBuf {
+    let file = target_dir().join("nashost");
+    assert!(file.exists(), "{} is missing: run `cargo xtask test`, which builds it", file.display());
+    file
+}
+
 /// Returns a command that runs the real binary with the shipped plugins and nothing of the user's.
 pub fn process() -> Command {
-    let mut command = Command::new(target_dir().join("nashost"));
+    let mut command = Command::new(binary());
     let plugins = std::env::join_paths(SHIPPED.map(library)).expect("target paths have no colon");
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("NASHOST_") {
@@ -48,7 +59,7 @@ pub fn process() -> Command {
         .env("XDG_CONFIG_HOME", &nowhere)
         .env("XDG_DATA_HOME", &nowhere)
         .env("XDG_CACHE_HOME", target_dir().join("test-cache"))
-        .env("NO_COLOR", "1");
+        .env_remove("NO_COLOR");
     command
 }
 

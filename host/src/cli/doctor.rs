@@ -173,7 +173,7 @@ fn chosen(device: &str) -> Check {
 
 fn threads() -> Check {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let omp = std::env::var("OMP_NUM_THREADS").map_or_else(|_| "not set".to_owned(), |threads| threads);
+    let omp = std::env::var("OMP_NUM_THREADS").unwrap_or_else(|_| "not set".to_owned());
     let torch = tch::get_num_threads();
     Check::good("CPU threads", format!("{available}; libtorch uses {torch}; OMP_NUM_THREADS {omp}"))
 }
@@ -203,8 +203,8 @@ fn space(out: &Path) -> Check {
     let folder = existing(out);
     let folder = folder.canonicalize().unwrap_or(folder);
     let disks = Disks::new_with_refreshed_list();
-    let holding =
-        disks.iter().flat_map(|disks| disks.iter()).filter(|disk| folder.starts_with(disk.mount_point()));
+    let disks = disks.iter().flat_map(|disks| disks.iter());
+    let holding = disks.filter(|disk| folder.starts_with(disk.mount_point()));
     let disk = holding.max_by_key(|disk| disk.mount_point().components().count());
     let place = out.display();
     match disk.map(|disk| disk.available_space()) {
@@ -274,7 +274,7 @@ mod tests {
     fn the_run_folder_need_not_exist_but_must_be_creatable() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(writable(&folder.path().join("a/b")).state, State::Good);
-        assert_eq!(space(&folder.path().join("a/b")).detail.contains("unknown"), false);
+        assert!(space(&folder.path().join("a/b")).detail.contains(" free for "));
         assert_eq!(writable(Path::new("/proc/nashost")).state, State::Bad);
     }
 

@@ -31,6 +31,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0210", "a file is in the way", "`nashost config init` does not overwrite files. Name another file, or say `-y`."),
     ("E0211", "a file cannot be written", "The system refused to write the file. Look at the permissions of its folder and at the free space."),
     ("E0401", "no such plugin", "No plugin of this name is in the folders that plugins are looked for in. `nashost plugin path` lists the folders, `nashost plugin list` the plugins."),
+    ("E0402", "no such component", "No plugin that was found has a component of this name and kind. Sections name components, not plugins: [data] a dataset, [arch] an architecture, [search] a strategy, [score] an architecture metric. `nashost plugin list` shows the components of every plugin."),
     ("E0451", "the GPU cannot be used", "A CUDA device was asked for, and nashost never falls back to the CPU silently. Four things are needed: an NVIDIA driver, a CUDA build of libtorch, its library libtorch_cuda.so loaded, and a visible device. `nashost doctor` shows which one is missing. `--device auto` takes a GPU if there is one and the CPU otherwise, and says which."),
     ("E0452", "no such kind of device", "Devices are called `auto`, `cpu`, `cuda` (the first GPU) and `cuda:N` (GPU number N, from 0)."),
     ("E0453", "no such GPU", "The machine has GPUs, but not of this number. They count from 0. CUDA_VISIBLE_DEVICES hides GPUs and renumbers the others."),

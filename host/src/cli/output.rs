@@ -178,8 +178,8 @@ impl Table {
         match format {
             Format::Json => self.as_json(),
             Format::Csv => self.as_csv(),
-            Format::Table => self.as_text(presets::NOTHING, fit),
-            Format::Md => self.as_text(presets::ASCII_MARKDOWN, false),
+            Format::Table => self.as_text(false, fit),
+            Format::Md => self.as_text(true, false),
         }
     }
 
@@ -201,19 +201,23 @@ impl Table {
         String::from_utf8(bytes).expect("the cells were text")
     }
 
-    fn as_text(&self, style: comfy_table::TableStyle, fit: bool) -> String {
+    fn as_text(&self, markdown: bool, fit: bool) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(style).set_header(&self.columns);
+        table
+            .load_style(if markdown { presets::ASCII_MARKDOWN } else { presets::NOTHING })
+            .set_header(&self.columns);
         if fit {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         table.add_rows(self.rows.iter().map(|row| row.iter().map(plain).collect::<Vec<_>>()));
         for index in 0..self.columns.len() {
             let cells = || self.rows.iter().map(|row| &row[index]).filter(|cell| !cell.is_null());
-            if cells().next().is_some() && cells().all(Value::is_number) {
-                if let Some(column) = table.column_mut(index) {
-                    column.set_cell_alignment(CellAlignment::Right);
-                }
+            if let Some(column) = table.column_mut(index).filter(|_| !markdown) {
+                column.set_padding((0, 1));
+            }
+            let is_numeric = cells().next().is_some() && cells().all(Value::is_number);
+            if let Some(column) = table.column_mut(index).filter(|_| is_numeric) {
+                column.set_cell_alignment(CellAlignment::Right);
             }
         }
         table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
@@ -254,6 +258,7 @@ mod tests {
         let text = table().render(Format::Table, false);
         let ends: Vec<usize> = text.lines().take(2).map(str::len).collect();
         assert_eq!(ends[0], ends[1], "numbers are right-aligned: {text}");
+        assert!(text.starts_with("name"), "no space before the first column: {text}");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Key {
     pub description: String,
     /// Its default, if it has one.
     pub default: Option<Value>,
+    /// The only values that are allowed, if they can be listed.
+    pub choices: Vec<Value>,
 }
 
 /// Returns every key of every section, as they may stand in a file: the values of a table follow the
@@ -38,6 +40,7 @@ fn collect(root: &Value, table: &Value, at: &str, keys: &mut Vec<Key>) {
         pointer: join(at, name),
         description: text(property).or_else(|| text(target(root, property))).unwrap_or_default(),
         default: property.get("default").filter(|default| !default.is_null()).cloned(),
+        choices: choices(target(root, property)),
     };
     keys.extend(properties().filter(|(_, value)| !is_table(value)).map(|(name, value)| key(name, value)));
     for (name, property) in properties().filter(|(_, value)| is_table(value)) {
@@ -56,11 +59,25 @@ fn target<'a>(root: &'a Value, property: &'a Value) -> &'a Value {
     table.map_or(property, |table| target(root, table))
 }
 
-/// Returns the leaves of a configuration in order: JSON pointer and value. Arrays are leaves.
+/// Reads the words of an enumeration; those with a description of their own stand in a `oneOf`.
+fn choices(schema: &Value) -> Vec<Value> {
+    let words = |schema: &Value| match schema.get("const") {
+        Some(word) => vec![word.clone()],
+        None => schema.get("enum").and_then(Value::as_array).cloned().unwrap_or_default(),
+    };
+    match schema.get("oneOf").and_then(Value::as_array) {
+        Some(alternatives) => alternatives.iter().flat_map(words).collect(),
+        None => words(schema),
+    }
+}
+
+/// Returns the leaves of a configuration in order: JSON pointer and value. Arrays are leaves, and
+/// what is not given is none.
 pub fn flatten(values: &Value) -> Vec<(String, Value)> {
     fn walk(value: &Value, at: &str, leaves: &mut Vec<(String, Value)>) {
         match value {
             Value::Object(table) => table.iter().for_each(|(key, value)| walk(value, &join(at, key), leaves)),
+            Value::Null => {}
             _ => leaves.push((at.to_owned(), value.clone())),
         }
     }
@@ -115,9 +132,13 @@ fn settings(values: &Value, origins: &Origins, table: &str, known: &[Key]) -> St
 
 fn line(values: &Value, origins: &Origins, key: &Key) -> String {
     let name = key.pointer.rsplit('/').next().unwrap_or_default();
-    let value = values.pointer(&key.pointer).or(key.default.as_ref());
+    let value = values.pointer(&key.pointer).filter(|value| !value.is_null()).or(key.default.as_ref());
     let mark = if is_set(values, origins, &key.pointer) { "" } else { "# " };
-    format!("{mark}{name} = {}\n", value.map_or_else(|| "\"\"".to_owned(), inline))
+    let choices: Vec<String> = key.choices.iter().map(inline).collect();
+    let choices = if choices.is_empty() { String::new() } else { format!("  # {}", choices.join(", ")) };
+    // Without a value, the line waits to be completed.
+    let value = value.map(|value| format!(" {}", inline(value))).unwrap_or_default();
+    format!("{mark}{name} ={value}{choices}\n")
 }
 
 /// Whether a layer above the built-in one set the value or something inside it.

@@ -114,7 +114,7 @@ impl Sources {
 }
 
 /// Id of the component that a layer names in a section.
-fn named<'a>(layer: &'a Layer, section: Section) -> Option<&'a Value> {
+fn named(layer: &Layer, section: Section) -> Option<&Value> {
     layer.values.get(section.key)?.get("plugin")
 }
 

@@ -220,6 +220,7 @@ fn a_written_configuration_leads_to_itself() {
     let text = template(&resolved);
     assert_eq!(setup(None, "", &text).sources.resolve(&Fake).unwrap().config, resolved.config, "{text}");
     assert!(text.contains("\nlr = 0.002\n") && text.contains("\n# batch = 32\n"), "{text}");
+    assert!(text.contains("# schedule = \"constant\"  # \"constant\", \"cosine\"\n"), "{text}");
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn the_template_names_every_key() {
     for key in keys() {
         let name = key.pointer.rsplit('/').next().unwrap();
         let header = format!("[{}]", dotted(&key.pointer));
-        assert!(text.contains(&format!("{name} = ")) || text.contains(&header), "{} in {text}", key.pointer);
+        assert!(text.contains(&format!("# {name} =")) || text.contains(&header), "{} in {text}", key.pointer);
     }
     let active = text.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '[']));
     assert_eq!(active.count(), 0, "without any layer all is default, so all is comment: {text}");

@@ -184,8 +184,8 @@ mod tests {
     }
 
     fn check(config: Value) -> Vec<Error> {
-        let layer = Layer::new(json!({"search": config.clone()}), Origin::Flag("--test".into()));
-        validate_component("search", &schema(), &config, &layer.origins)
+        let layer = Layer::new(json!({"search": config}), Origin::Flag("--test".into()));
+        validate_component("search", &schema(), &layer.values["search"], &layer.origins)
     }
 
     fn texts(config: Value) -> Vec<String> {

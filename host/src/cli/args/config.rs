@@ -125,7 +125,7 @@ pub enum ConfigCommand {
     Show {
         /// Where the configuration comes from.
         #[command(flatten)]
-        config: ConfigArgs,
+        config: Box<ConfigArgs>,
         /// Says for every key where its value comes from.
         #[arg(long)]
         origin: bool,
@@ -134,7 +134,7 @@ pub enum ConfigCommand {
     Check {
         /// Where the configuration comes from.
         #[command(flatten)]
-        config: ConfigArgs,
+        config: Box<ConfigArgs>,
     },
     /// Prints the JSON Schema of the configuration.
     Schema,
@@ -145,6 +145,6 @@ pub enum ConfigCommand {
         file: PathBuf,
         /// What the file starts from.
         #[command(flatten)]
-        config: ConfigArgs,
+        config: Box<ConfigArgs>,
     },
 }

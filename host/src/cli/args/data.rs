@@ -61,7 +61,7 @@ mod tests {
         };
         assert_eq!((config.dataset.as_deref(), config.set.len()), (Some("medmnist"), 1));
         assert!(
-            matches!(parse("data split"), Some(DataCommand::Split { file, .. }) if file == PathBuf::from("split.json"))
+            matches!(parse("data split"), Some(DataCommand::Split { file, .. }) if file.as_os_str() == "split.json")
         );
         let fetch = parse("data fetch pneumoniamnist --to d --url http://localhost/x");
         assert!(matches!(fetch, Some(DataCommand::Fetch { url: Some(_), .. })));
