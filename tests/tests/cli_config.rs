@@ -8,8 +8,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 fn folder(project: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("neck.toml"), project).unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    fs::write(folder.path().join("neck.toml"), project).expect("the folder is writable");
     folder
 }
 
@@ -19,8 +19,8 @@ fn json(command: &mut assert_cmd::Command) -> Value {
 }
 
 fn origin_of(table: &Value, key: &str) -> (Value, String) {
-    let row = table.as_array().unwrap().iter().find(|row| row["key"] == key).expect(key);
-    (row["value"].clone(), row["origin"].as_str().unwrap().to_owned())
+    let row = table.as_array().expect("a list of rows").iter().find(|row| row["key"] == key).expect(key);
+    (row["value"].clone(), row["origin"].as_str().expect("text").to_owned())
 }
 
 #[test]

@@ -121,11 +121,13 @@ fn named(layer: &Layer, section: Section) -> Option<&Value> {
 /// `--plugin` chooses the method: what a file says of another method is set aside.
 fn yield_method(file: &mut Layer, recipe: &Layer) {
     for section in SECTIONS.into_iter().filter(|section| section.method) {
-        if named(file, section).is_some() && named(file, section) != named(recipe, section) {
-            match named(recipe, section) {
-                Some(_) => drop_component(file, section),
-                None => file.remove(&[section.key]),
-            }
+        match (named(recipe, section), named(file, section)) {
+            (Some(recipe), Some(file)) if recipe == file => {}
+            (Some(_), Some(_)) => drop_component(file, section),
+            (Some(_), None) => {}
+            // A method without a space of its own works in the one that the file names.
+            (None, _) if section.kind == Kind::Architecture => {}
+            (None, _) => file.remove(&[section.key]),
         }
     }
 }

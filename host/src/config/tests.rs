@@ -19,6 +19,7 @@ impl Catalogue for Fake {
                 "arch": {"plugin": "superres"}, "train": {"epochs": 9}, "data": {"kind": "neck"},
             })),
             "resnet50" => Ok(json!({"arch": {"plugin": "resnet50"}})),
+            "random" => Ok(json!({"search": {"plugin": "random"}})),
             _ => Err(Error::new(Exit::Plugin, "E0401", format!("no plugin `{plugin}`"))),
         }
     }
@@ -138,6 +139,12 @@ fn a_plugin_chooses_the_method_and_leaves_the_rest_of_the_file() {
     let resnet = setup(Some("resnet50"), "", project).sources.resolve(&Fake).unwrap().config;
     assert_eq!(resnet.architecture().unwrap().plugin, "resnet50");
     assert_eq!(resnet.search, None);
+    let budget = "[[search.budget]]\nkind = \"macs\"\nmax = 1e9\n";
+    let resnet = setup(Some("resnet50"), budget, "").sources.resolve(&Fake).unwrap().config;
+    assert_eq!(resnet.search, None, "budgets of a search that is not made");
+
+    let random = setup(Some("random"), "", "[arch]\nplugin = \"superres\"\n").sources.resolve(&Fake).unwrap();
+    assert_eq!(random.config.architecture().unwrap().plugin, "superres", "the recipe names no space");
 }
 
 #[test]
