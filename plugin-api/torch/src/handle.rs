@@ -1,6 +1,6 @@
 //! Tensors that change hands between plugins, and the thread's grad mode.
 //!
-//! The only unsafe code beside the ABI. It rests on the handshake: the host loads no plugin that
+//! The unsafe code here rests on the handshake: the host loads no plugin that
 //! was built for another libtorch, and maps one libtorch into the process, so that an
 //! `at::Tensor*` means the same to all.
 

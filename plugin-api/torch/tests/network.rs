@@ -44,6 +44,12 @@ fn layer(input: [usize; 3], op: Op) -> Network {
 }
 
 #[test]
+fn networks_are_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&block());
+}
+
+#[test]
 fn equals_hand_written_libtorch() {
     let network = block();
     let weights = network.initialize(3);

@@ -191,7 +191,7 @@ fn pretrained_weights_keep_all_but_the_classifier() {
     let weights = published.initialize(1);
     let mut tensors = with_names(&published, &weights);
     tensors[0].0 = "features.0.weight";
-    tensors.remove(6);
+    let _counter = tensors.remove(6);
     tensors.push(("ema.decay", gaussian(0, &[1])));
     write(&path, &tensors);
 
