@@ -254,7 +254,8 @@ mod tests {
         let claim = RunDir::create(out.path(), "neck").unwrap();
         let command = ["nashost", "run"].map(str::to_owned);
         let mut provenance = Provenance::gather(claim.dir(), command, device());
-        assert!(provenance.machine.memory > 0 && provenance.machine.os.is_some(), "{:?}", provenance.machine);
+        let machine = &provenance.machine;
+        assert!(machine.memory > 0 && machine.os.is_some(), "{machine:?}");
         provenance.write(claim.dir()).unwrap();
         provenance.end(Ending::Done, None);
         provenance.write(claim.dir()).unwrap();

@@ -204,7 +204,7 @@ mod tests {
         written(&path);
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        let changed = lines[3].replace("\"attempt\"", "\"atempt\"").replacen(':', ": ", 1);
+        let changed = lines[3].replacen(':', ": ", 1);
         let mut damaged: Vec<&str> = lines.clone();
         damaged[3] = &changed;
         let mut missing = lines.clone();
