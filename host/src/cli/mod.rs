@@ -12,6 +12,7 @@ pub mod output;
 mod plugin;
 mod run;
 mod runs;
+mod signals;
 
 use std::{
     collections::BTreeSet,
@@ -122,7 +123,7 @@ fn run_line(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(exit) => exit,
         Err(error) => {
             context.out.error(&error);
-            error.exit
+            if error.exit == Exit::Interrupted { signals::exit(error.exit) } else { error.exit }
         }
     }
 }

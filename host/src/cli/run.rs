@@ -4,6 +4,7 @@ use super::{
     Context,
     args::{Format, RunArgs},
     output::Style,
+    signals,
 };
 use crate::{
     config::{Origin, Resolved},
@@ -27,6 +28,7 @@ pub(super) fn command(args: &RunArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::Ok);
     }
     announce(&resolved, &device, context);
+    signals::watch()?;
     let libtorch = device::libtorch_abi().map(device::version_text).unwrap_or_default();
     let host = Host {
         registry: &registry,
