@@ -63,7 +63,7 @@ pub struct Trained {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// All epochs were made.
-    Completed(Trained),
+    Completed(Box<Trained>),
     /// The listener asked to stop; the step was finished, checkpoints made so far are intact.
     Cancelled,
 }
@@ -119,7 +119,7 @@ pub fn train(
     (fit.sink)(TrialEvent::Checkpoint(last.clone()));
     let [best_subset_accuracy, best_macro_f1] =
         checkpoints.into_best().expect("the first epoch is always kept, and there is at least one");
-    Ok(Outcome::Completed(Trained { best_subset_accuracy, best_macro_f1, last }))
+    Ok(Outcome::Completed(Box::new(Trained { best_subset_accuracy, best_macro_f1, last })))
 }
 
 /// A part of the images on the device.
