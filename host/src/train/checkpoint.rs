@@ -62,7 +62,7 @@ impl<'a> Checkpoints<'a> {
     pub fn new(network: &'a Network, run_dir: &'a Path, trial: &str) -> Result<Self> {
         let folder = Path::new("ckpt").join(trial);
         let path = run_dir.join(&folder);
-        fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
+        fs::create_dir_all(&path).map_err(|error| unwritable(&path, error))?;
         let best = [(BEST_SUBSET_ACCURACY, "subset_accuracy"), (BEST_MACRO_F1, "macro_f1")]
             .map(|(kind, metric)| Best { kind, metric, report: None });
         Ok(Self { network, run_dir, folder, best })
@@ -121,14 +121,15 @@ impl<'a> Checkpoints<'a> {
     ) -> Result<CheckpointReport> {
         let path = self.folder.join(format!("{kind}.safetensors"));
         let full = self.run_dir.join(&path);
-        weights.save(self.network, &full).map_err(|error| unwritable(&full, &error))?;
-        let sha256 = sha256(&full).map_err(|error| unwritable(&full, &error))?;
+        weights.save(self.network, &full).map_err(|error| unwritable(&full, error))?;
+        let sha256 = sha256(&full).map_err(|error| unwritable(&full, error))?;
         Ok(CheckpointReport { kind: kind.to_owned(), epoch, path, sha256, value })
     }
 }
 
-fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::new(Exit::Environment, "E0508", format!("cannot write checkpoint `{}`: {error}", path.display()))
+fn unwritable(path: &Path, error: impl Into<anyhow::Error>) -> Error {
+    let message = format!("cannot write checkpoint `{}`: {:#}", path.display(), error.into());
+    Error::new(Exit::Environment, "E0508", message)
         .help("check free space and permissions; checkpoints of earlier epochs are intact")
 }
 

@@ -1,7 +1,5 @@
 //! What training errors look like to users.
 
-use std::fmt::Display;
-
 use crate::error::{Error, Exit, Result};
 
 /// Turns errors of libtorch into [`Error`]s.
@@ -14,11 +12,11 @@ pub(super) trait OrFail<T> {
     fn or_fail(self, doing: &str) -> Result<T>;
 }
 
-impl<T, E: Display> OrFail<T> for std::result::Result<T, E> {
+impl<T, E: Into<anyhow::Error>> OrFail<T> for std::result::Result<T, E> {
     fn or_fail(self, doing: &str) -> Result<T> {
         self.map_err(|error| {
             // libtorch appends a C++ backtrace after the first line.
-            let text = format!("{error:#}");
+            let text = format!("{:#}", error.into());
             let first = text.lines().next().unwrap_or_default();
             if text.contains("out of memory") {
                 return Error::new(

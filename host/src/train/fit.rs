@@ -57,15 +57,13 @@ pub struct Trained {
     pub best_macro_f1: CheckpointReport,
     /// Last epoch.
     pub last: CheckpointReport,
-    /// What a user should know of the class weights.
-    pub notes: Vec<String>,
 }
 
 /// How training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// All epochs were made.
-    Completed(Trained),
+    Completed(Box<Trained>),
     /// The listener asked to stop; the step was finished, checkpoints made so far are intact.
     Cancelled,
 }
@@ -121,7 +119,7 @@ pub fn train(
     (fit.sink)(TrialEvent::Checkpoint(last.clone()));
     let [best_subset_accuracy, best_macro_f1] =
         checkpoints.into_best().expect("the first epoch is always kept, and there is at least one");
-    Ok(Outcome::Completed(Trained { best_subset_accuracy, best_macro_f1, last, notes: fit.notes }))
+    Ok(Outcome::Completed(Box::new(Trained { best_subset_accuracy, best_macro_f1, last })))
 }
 
 /// A part of the images on the device.
@@ -137,11 +135,11 @@ impl Set {
         let &Job { network, store, device, .. } = job;
         let indices = store.indices(part);
         if indices.len() < least {
+            let name = format!("{part:?}").to_lowercase();
             return Err(Error::new(
                 Exit::Usage,
                 "E0503",
-                format!("the {part:?} part has {} images, training needs {least}", indices.len())
-                    .to_lowercase(),
+                format!("the {name} part has {} images, training needs {least}", indices.len()),
             )
             .help("check the split: `nashost data stats` shows the images of each part"));
         }
@@ -159,7 +157,6 @@ struct Fit<'a, 'b> {
     train: Set,
     val: Set,
     batches: Vec<std::ops::Range<i64>>,
-    notes: Vec<String>,
     sink: &'b mut dyn FnMut(TrialEvent) -> Control,
 }
 
@@ -178,7 +175,7 @@ impl<'a, 'b> Fit<'a, 'b> {
         tch::manual_seed(derive_seed(seed, "dropout").cast_signed());
         let trainer = Trainer::new(network, init, config, &weights, device).or_fail("preparing training")?;
         let batches = training_batches(train.images.len(), config.batch);
-        Ok(Self { job, trainer, train, val, batches, notes, sink })
+        Ok(Self { job, trainer, train, val, batches, sink })
     }
 
     fn steps_done(&self, epoch: u32) -> u64 {

@@ -22,6 +22,9 @@ impl PositiveWeights {
     /// note.
     pub fn new(mode: PosWeight, cap: f64, names: &[String], targets: &[Target]) -> Self {
         let mut notes = Vec::new();
+        if mode == PosWeight::None {
+            return Self { weights: vec![1.0; names.len()], notes };
+        }
         let weights = names
             .iter()
             .enumerate()
@@ -42,9 +45,9 @@ impl PositiveWeights {
                     return 1.0;
                 }
                 match mode {
+                    PosWeight::None => 1.0,
                     PosWeight::NegOverPos => (negatives / positives).min(cap),
                     PosWeight::Study => negatives / (negatives + positives),
-                    PosWeight::None => 1.0,
                 }
             })
             .collect();
@@ -208,6 +211,7 @@ mod tests {
     #[test]
     fn one_sided_labels_have_weight_one_and_a_note() {
         let targets = [P, N, X, P, N, X];
+        assert!(PositiveWeights::new(PosWeight::None, 20.0, &names(3), &targets).notes.is_empty());
         for mode in [PosWeight::NegOverPos, PosWeight::Study] {
             let answer = PositiveWeights::new(mode, 20.0, &names(3), &targets);
             assert_eq!(answer.weights, [1.0; 3]);

@@ -84,11 +84,13 @@ impl Parameters {
         let (slots, decayed, lowered) = layout(network);
         let total = slots.iter().map(|slot| slot.length).sum::<i64>();
         let values = Tensor::f_zeros([total], (Kind::Float, device))?;
-        let mut master: Vec<Tensor> = init
-            .tensors()
-            .iter()
-            .map(|tensor| tensor.f_to_device(device)?.f_detach_copy())
-            .collect::<Result<_, _>>()?;
+        let mut master = Vec::with_capacity(init.tensors().len());
+        for (parameter, tensor) in network.parameters().iter().zip(init.tensors()) {
+            let moved = tensor.f_detach()?.f_to_device(device)?;
+            // Learnt values are copied into the buffer below; running statistics must not be shared
+            // with `init` either.
+            master.push(if parameter.trainable { moved } else { moved.f_detach_copy()? });
+        }
         for slot in &slots {
             let mut view = slot.view(&values)?;
             view.f_copy_(&master[slot.index])?;

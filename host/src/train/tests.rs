@@ -174,7 +174,7 @@ fn config(epochs: u32) -> TrainConfig {
 
 fn completed(outcome: Result<Outcome>) -> Trained {
     match outcome.unwrap() {
-        Outcome::Completed(trained) => trained,
+        Outcome::Completed(trained) => *trained,
         Outcome::Cancelled => panic!("cancelled"),
     }
 }

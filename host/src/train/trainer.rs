@@ -62,7 +62,8 @@ impl<'a> Trainer<'a> {
         Ok(Total { sum: total.sum.f_detach()?, entries: total.entries })
     }
 
-    /// Returns the weights in full precision: what is evaluated and saved.
+    /// Returns the weights in full precision: what is evaluated and saved, whatever the precision
+    /// of the steps, so that a checkpoint repeats the values it was chosen for.
     pub fn weights(&self) -> &Weights {
         self.parameters.master()
     }

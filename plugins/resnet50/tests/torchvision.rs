@@ -36,12 +36,14 @@ struct Expected {
 }
 
 fn fixture() -> Fixture {
-    serde_json::from_str(include_str!("../../../tests/fixtures/resnet/logits.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/fixtures/resnet/logits.json"))
+        .expect("the fixture is valid")
 }
 
 fn graph(depth: u32, side: usize, outputs: usize) -> nashost_plugin_api::graph::Graph {
-    let resnet = Resnet::create(ResnetConfig::default()).unwrap();
-    resnet.graph(&json!({"depth": depth}), &Geometry { input: [3, side, side], outputs }).unwrap()
+    let resnet = Resnet::create(ResnetConfig::default()).expect("the default is valid");
+    let geometry = Geometry { input: [3, side, side], outputs };
+    resnet.graph(&json!({"depth": depth}), &geometry).expect("the depth is valid")
 }
 
 /// Numbers in −1…1, multiples of 2⁻²³: splitmix64 of FNV-1a(`name`) and the index.
@@ -125,5 +127,26 @@ fn grey_images_and_small_ones_have_networks() {
         let maps =
             network.forward_taps(&network.initialize(1), &images, Mode::Eval, &[&features_node]).unwrap();
         assert_eq!(maps[0].size()[1..], features);
+    }
+}
+
+#[test]
+fn a_checkpoint_for_other_labels_loads_all_but_the_classifier() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("resnet18.safetensors");
+    let published = Network::new(graph(18, 64, 1000)).unwrap();
+    weights(&published).save(&published, &path).unwrap();
+    let resnet = Resnet::create(ResnetConfig::default()).unwrap();
+    let names = resnet.pretrained_names(&json!({"depth": 18})).unwrap();
+    let network = Network::new(graph(18, 64, 8)).unwrap();
+    let loaded = Weights::load_pretrained(&network, &path, &names, 1).unwrap();
+    for (parameter, tensor) in network.parameters().iter().zip(loaded.tensors()) {
+        if parameter.name.starts_with("fc.") {
+            assert_eq!(tensor.size()[0], 8);
+        } else if parameter.shape.is_empty() {
+            assert_eq!(tensor.int64_value(&[]), 0);
+        } else {
+            assert_eq!(*tensor, closed_form(&parameter.name, &parameter.shape), "{}", parameter.name);
+        }
     }
 }
