@@ -65,18 +65,18 @@ pub(crate) fn test(
         }
         build::build(workspace, libtorch)
     })?;
-    step("tests", || process::run(&mut runner(workspace, libtorch, &host, long, args)))?;
-    if !args.is_empty() {
-        return Ok(());
+    if args.is_empty() {
+        step("documentation tests", || {
+            let mut tests = workspace.cargo(libtorch, "test");
+            process::run(settings(tests.args(["--workspace", "--doc"]), &host))
+        })?;
+        step("examples", || {
+            outside(workspace, "build", libtorch, |build| build)?;
+            outside(workspace, "test", libtorch, |tests| settings(tests, &host))
+        })?;
     }
-    step("documentation tests", || {
-        let mut tests = workspace.cargo(libtorch, "test");
-        process::run(settings(tests.args(["--workspace", "--doc"]), &host))
-    })?;
-    step("examples", || {
-        outside(workspace, "build", libtorch, |build| build)?;
-        outside(workspace, "test", libtorch, |tests| settings(tests, &host))
-    })
+    // Last, so that the summary of the many tests closes the output.
+    step("tests", || process::run(&mut runner(workspace, libtorch, &host, long, args)))
 }
 
 /// Returns the runner of the workspace's tests: nextest where it is installed, else cargo's own.

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+
+use crate::bench;
 
 /// Builds, tests and measures nashost.
 #[derive(Debug, Parser)]
@@ -81,7 +84,7 @@ pub(crate) struct BenchOptions {
     #[command(flatten)]
     pub(crate) libtorch: LibtorchChoice,
     /// Benchmarks to run; all of them if none is named.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(bench::names()))]
     pub(crate) names: Vec<String>,
     /// Python that has the reference packages (torch, Pillow).
     #[arg(long, value_name = "PYTHON")]
@@ -124,8 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn cpu_and_cuda_exclude_each_other() {
-        let error = Cli::try_parse_from(["x", "setup", "--cpu", "--cuda"]).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+    fn wrong_usage_exits_with_2() {
+        for line in [&["x", "setup", "--cpu", "--cuda"][..], &["x", "bench", "zen"], &["x", "tset"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
+        }
     }
 }

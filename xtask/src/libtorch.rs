@@ -71,8 +71,8 @@ impl Variant {
 ///
 /// # Errors
 ///
-/// Fails with [`Missing`] if the machine lacks what it takes or the user's libtorch is another
-/// version, and if pip fails.
+/// Fails with [`Missing`] if the machine lacks what it takes, if pip fails, or if the user's libtorch is
+/// another version.
 pub(crate) fn ensure(workspace: &Workspace, choice: LibtorchChoice) -> anyhow::Result<PathBuf> {
     let home = workspace.root().join(".libtorch");
     let torch = home.join("torch");
@@ -126,11 +126,11 @@ fn install(root: &Path, python: &Path, variant: Variant) -> anyhow::Result<()> {
     pip.env("TMPDIR", &scratch);
     // The user's settings that do not go with --target, and advice that does not apply to it.
     pip.env("PIP_USER", "0").env("PIP_REQUIRE_VIRTUALENV", "0").env("PIP_ROOT_USER_ACTION", "ignore");
-    process::run(&mut pip).with_context(|| {
-        format!(
-            "install libtorch {VERSION} (it takes a network or a mirror set up in pip, and a Python \
-             that torch {VERSION} has a package for: 3.10 to 3.14)"
-        )
+    process::run(&mut pip).map_err(|error| {
+        Missing::one(format!(
+            "libtorch {VERSION} cannot be installed: {error:#}; see pip's message above: it takes a network or \
+             a mirror that pip knows, and a Python that torch {VERSION} has a package for (3.10 to 3.14)"
+        ))
     })?;
     remove(&scratch)?;
     check_version(&partial.join("torch"))?;
