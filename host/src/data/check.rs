@@ -1,122 +1,20 @@
-//! Everything that can be wrong with a dataset, as data and as text.
+//! Everything that can be wrong with a dataset.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 use nashost_plugin_api::dataset::{DatasetInfo, Part, Record, Target};
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::{
-    ImageSource, Progress,
+    CheckReport, ImageSource, LabelCount, Problem, Progress, Severity,
     catalogue::count,
     decode::{examine, pixel_digest},
+    report::part_name,
 };
 use crate::error::Result;
-
-/// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// A run refuses the dataset.
-    Error,
-    /// A run goes on.
-    Warning,
-}
-
-/// One problem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What is wrong and where.
-    pub message: String,
-}
-
-impl Problem {
-    fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into() }
-    }
-
-    fn warning(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, message: message.into() }
-    }
-}
-
-/// Targets of one label in one part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LabelCount {
-    /// Label.
-    pub label: String,
-    /// Part; none for images without one.
-    pub part: Option<Part>,
-    /// Images with the finding.
-    pub positive: usize,
-    /// Images without it.
-    pub negative: usize,
-    /// Images where nobody looked.
-    pub not_assessed: usize,
-}
-
-/// What `nashost data check` found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CheckReport {
-    /// Number of images.
-    pub images: usize,
-    /// Number of groups (patients).
-    pub groups: usize,
-    /// Targets by label and part, in that order.
-    pub counts: Vec<LabelCount>,
-    /// Errors first.
-    pub problems: Vec<Problem>,
-}
-
-impl CheckReport {
-    /// Whether a run would refuse the dataset.
-    pub fn has_errors(&self) -> bool {
-        self.problems.iter().any(|problem| problem.severity == Severity::Error)
-    }
-}
-
-impl fmt::Display for CheckReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels: BTreeSet<_> = self.counts.iter().map(|count| &count.label).collect();
-        writeln!(
-            f,
-            "{}, {}, {}",
-            count(self.images, "image"),
-            count(labels.len(), "label"),
-            count(self.groups, "group")
-        )?;
-        let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(5);
-        writeln!(
-            f,
-            "{:width$}  {:5}  {:>8}  {:>8}  {:>12}",
-            "label", "part", "positive", "negative", "not assessed"
-        )?;
-        for LabelCount { label, part, positive, negative, not_assessed } in &self.counts {
-            let part = part.map_or("-", part_name);
-            writeln!(f, "{label:width$}  {part:5}  {positive:8}  {negative:8}  {not_assessed:12}")?;
-        }
-        for Problem { severity, message } in &self.problems {
-            let severity = if *severity == Severity::Error { "error" } else { "warning" };
-            writeln!(f, "{severity}: {message}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Name of a part as users write it.
-pub(super) fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Train => "train",
-        Part::Val => "val",
-        Part::Test => "test",
-    }
-}
 
 /// Checks a dataset: its records, the split that it prescribes, and every image.
 ///
@@ -163,6 +61,7 @@ pub(super) fn check_records(info: &DatasetInfo, records: &[Record]) -> Vec<Probl
         problems.push(Problem::error(format!("normal label \"{normal}\" is none of the labels")));
     }
     let mut ids: HashMap<&str, usize> = HashMap::new();
+    let mut nothing = Vec::new();
     for (index, record) in records.iter().enumerate() {
         let id = &record.id;
         if let Some(first) = ids.insert(id, index) {
@@ -174,8 +73,22 @@ pub(super) fn check_records(info: &DatasetInfo, records: &[Record]) -> Vec<Probl
                 .map(|(n, noun)| count(n, noun));
             problems.push(Problem::error(format!("image \"{id}\" has {targets} for {labels}")));
         } else if let Some((normal, Some(at))) = normal {
-            problems.extend(check_normal(info, record, normal, at));
+            match check_normal(record, at) {
+                Normality::Consistent => {}
+                Normality::Finding(finding) => {
+                    let finding = &info.labels[finding];
+                    let message = format!("image \"{id}\" is both \"{normal}\" and \"{finding}\"");
+                    problems.push(Problem::error(message));
+                }
+                Normality::Nothing => nothing.push(id),
+            }
         }
+    }
+    if let (Some(first), Some((normal, _))) = (nothing.first(), normal) {
+        problems.push(Problem::warning(format!(
+            "{} without any finding, yet not \"{normal}\"; the first is \"{first}\"",
+            count(nothing.len(), "image")
+        )));
     }
     problems
 }
@@ -184,19 +97,24 @@ fn position(labels: &[String], label: &str) -> Option<usize> {
     labels.iter().position(|other| other == label)
 }
 
-/// Compares the normal label at `at` with the findings.
-fn check_normal(info: &DatasetInfo, record: &Record, normal: &str, at: usize) -> Option<Problem> {
-    let id = &record.id;
-    let others = || record.targets.iter().enumerate().filter(|(i, _)| *i != at);
-    match record.targets[at] {
-        Target::Positive => others().find(|(_, target)| **target == Target::Positive).map(|(finding, _)| {
-            let finding = &info.labels[finding];
-            Problem::error(format!("image \"{id}\" is both \"{normal}\" and \"{finding}\""))
-        }),
-        Target::Negative if others().all(|(_, target)| *target == Target::Negative) => {
-            Some(Problem::warning(format!("image \"{id}\" is not \"{normal}\" but has no finding")))
-        }
-        _ => None,
+/// How the normal label of an image goes with its findings.
+enum Normality {
+    Consistent,
+    /// Normal, and yet the finding of this position.
+    Finding(usize),
+    /// Not normal, and yet all findings are negative.
+    Nothing,
+}
+
+/// Compares the normal label at `normal` with the findings.
+fn check_normal(record: &Record, normal: usize) -> Normality {
+    let others = || record.targets.iter().enumerate().filter(|(i, _)| *i != normal);
+    match record.targets[normal] {
+        Target::Positive => others()
+            .find(|(_, target)| **target == Target::Positive)
+            .map_or(Normality::Consistent, |(finding, _)| Normality::Finding(finding)),
+        Target::Negative if others().all(|(_, target)| *target == Target::Negative) => Normality::Nothing,
+        _ => Normality::Consistent,
     }
 }
 
@@ -321,7 +239,7 @@ mod tests {
         );
         assert_eq!(
             messages(&problems, Severity::Warning),
-            ["image \"a\" is not \"normal\" but has no finding"]
+            ["1 image without any finding, yet not \"normal\"; the first is \"a\""]
         );
         let empty = check_records(&info(&["x", "x"]), &[]);
         let expected = ["the dataset has no images", "two labels are named \"x\""];

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::{PARTS, Split, SplitMethod, hash};
 use crate::{
-    data::check::part_name,
+    data::report::part_name,
     error::{Error, Exit, Result},
 };
 

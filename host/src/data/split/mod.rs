@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::file::SplitFile;
-use super::{catalogue::count, check::part_name, digest::sha256};
+use super::{catalogue::count, digest::sha256, report::part_name};
 use crate::error::{Error, Exit, Result};
 
 /// The three parts, in order.

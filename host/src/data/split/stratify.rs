@@ -6,12 +6,14 @@
 //! 1. For each part, the number of images still wanted, and of positives of each label, start at the
 //!    part's fraction of all.
 //! 2. Of the labels with positives in unassigned groups, take the one with the fewest.
-//! 3. Its groups, those with most positives of it first (so that large ones find room) and by
-//!    lot otherwise, go one by one to the part that wants most positives of that label; ties go to the
-//!    part that wants most images, then to the part drawn by lot. Each assignment reduces what the
-//!    part wants by all that the group has.
-//! 4. Repeat from 2. Groups without positives go last, large ones first, to the part that wants most
+//! 3. Its groups, large ones first (so that they find room) and by lot otherwise, go one by one to the
+//!    part that wants most positives of that label; ties go to the part that wants most images, then
+//!    to the part drawn by lot. Each assignment reduces what the part wants by all that the group has.
+//! 4. Repeat from 2. Groups without positives go last, in the same order, to the part that wants most
 //!    images.
+//!
+//! Sorting by positives instead of size would send the groups with few positives per image to the
+//! small parts, which would then get too many images.
 
 use std::collections::BTreeMap;
 
@@ -49,19 +51,17 @@ pub(super) fn stratify(records: &[Record], fractions: [f64; 3], seed: u64) -> Ve
         positives: left.iter().map(|&positives| fraction * positives as f64).collect(),
     });
     let mut parts = vec![0; records.len()];
+    // Stable: groups of equal size stay in the order that the lot gave them.
+    groups.sort_by_key(|group| std::cmp::Reverse(group.members.len()));
     let mut unassigned: Vec<usize> = (0..groups.len()).collect();
     while !unassigned.is_empty() {
         let rarest = (0..labels).filter(|&label| left[label] > 0).min_by_key(|&label| left[label]);
-        let weight = |group: usize| match rarest {
-            Some(label) => groups[group].positives[label],
-            None => groups[group].members.len(),
-        };
-        let (mut batch, rest): (Vec<_>, Vec<_>) =
-            unassigned.into_iter().partition(|&group| weight(group) > 0);
-        // Stable: groups of equal weight stay in the order that the lot gave them.
-        batch.sort_by_key(|&group| std::cmp::Reverse(weight(group)));
+        let (batch, rest): (Vec<_>, Vec<_>) = unassigned
+            .into_iter()
+            .partition(|&group| rarest.is_none_or(|label| groups[group].positives[label] > 0));
+        unassigned = rest;
         for group in batch {
-            let group = &groups[group];
+            let group: &Group = &groups[group];
             let part = neediest(&wants, rarest, &mut rng);
             wants[part].images -= group.members.len() as f64;
             for (label, &positives) in group.positives.iter().enumerate() {
@@ -70,7 +70,6 @@ pub(super) fn stratify(records: &[Record], fractions: [f64; 3], seed: u64) -> Ve
             }
             group.members.iter().for_each(|&record| parts[record] = part);
         }
-        unassigned = rest;
     }
     parts
 }
