@@ -29,7 +29,7 @@ pub enum GraphJsonError {
 
 impl Graph {
     /// Returns the canonical JSON: keys in the order of the type's fields, every key present, no
-    /// whitespace. Equal graphs have equal texts.
+    /// whitespace. Equal graphs have equal texts, unless they differ in the sign of a zero.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, numbers and lists always serialise")
     }

@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs::Permissions,
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
@@ -32,10 +34,8 @@ impl Weights {
             let shape = tensor.size().iter().map(|&size| size as usize).collect();
             views.push((&parameter.name, TensorView::new(*dtype, shape, buffer).map_err(format)?));
         }
-        let metadata = HashMap::from([
-            ("format".to_owned(), "pt".to_owned()),
-            ("nashost.graph".to_owned(), network.graph().hash()),
-        ]);
+        // One key only: a map has no order, and equal weights shall make equal files.
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let data = safetensors::serialize(views, Some(metadata)).map_err(format)?;
         write_atomically(path, &data).map_err(|source| TorchError::Io { path: path.to_owned(), source })
     }
@@ -184,7 +184,8 @@ fn bytes(tensor: &Tensor) -> Result<(Dtype, Vec<u8>), TorchError> {
 
 fn write_atomically(path: &Path, data: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // Unlike other temporary files, this one is meant to be read by others, as the umask allows.
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
     file.write_all(data)?;
     file.as_file().sync_all()?;
     file.persist(path)?;

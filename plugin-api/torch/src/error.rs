@@ -59,7 +59,7 @@ pub enum TorchError {
         inputs: String,
         /// libtorch's reason.
         #[source]
-        source: TchError,
+        source: Box<TchError>,
     },
     /// libtorch refused something else.
     #[error("libtorch")]

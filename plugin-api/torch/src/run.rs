@@ -117,7 +117,7 @@ impl Network {
             node: node.name.clone(),
             op: node.op.name(),
             inputs: inputs.iter().map(|input| format!("{:?}", input.size())).collect::<Vec<_>>().join(", "),
-            source: concise(source),
+            source: Box::new(concise(source)),
         })
     }
 }
