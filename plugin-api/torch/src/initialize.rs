@@ -5,19 +5,12 @@ use nashost_plugin_api::{
     seed::{derive_seed, rng},
 };
 use rand::Rng as _;
-use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
-use crate::{Network, Parameter, Weights, channels_last};
+use crate::{Network, Parameter, Weights, channels_last, gaussian};
 
 /// Gain of ZenNAS's training initialisation (official code, "custom" scheme).
 const ZEN_GAIN: f64 = 3.260_33;
-
-/// Returns independent N(0, 1) values as f32 on the CPU, the same on every machine.
-pub fn gaussian(seed: u64, shape: &[i64]) -> Tensor {
-    let mut rng = rng(seed);
-    fill(shape, || StandardNormal.sample(&mut rng))
-}
 
 /// How a tensor is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,17 +44,14 @@ impl Network {
         if parameter.name.ends_with(".num_batches_tracked") {
             return Tensor::zeros(shape, (Kind::Int64, Device::Cpu));
         }
-        let mut rng = rng(derive_seed(seed, &parameter.name));
+        let seed = derive_seed(seed, &parameter.name);
         let tensor = match self.rule(parameter) {
             Draw::Constant(value) => fill(shape, || value),
             Draw::Uniform { bound } => {
-                let bound = bound as f32;
+                let (bound, mut rng) = (bound as f32, rng(seed));
                 fill(shape, || (2.0 * rng.random::<f32>() - 1.0) * bound)
             }
-            Draw::Normal { std } => {
-                let std = std as f32;
-                fill(shape, || std * Distribution::<f32>::sample(&StandardNormal, &mut rng))
-            }
+            Draw::Normal { std } => gaussian(seed, shape) * std,
         };
         channels_last(&tensor)
     }

@@ -12,6 +12,7 @@ mod handover;
 mod initialize;
 mod memory;
 mod network;
+mod normal;
 mod run;
 mod weights;
 
@@ -19,9 +20,9 @@ pub use device::{channels_last, parse_device};
 pub use error::{CheckpointProblem, TorchError};
 pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};
 pub use handover::{ForeignHandover, HANDOVER, HANDOVER_V1, Handover, check_handover};
-pub use initialize::gaussian;
 pub use memory::keep_freed_memory;
 pub use network::{Network, Parameter};
+pub use normal::{fill_gaussian, gaussian};
 pub use run::{Mode, apply};
 pub use weights::Weights;
 

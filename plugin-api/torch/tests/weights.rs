@@ -48,7 +48,7 @@ fn gaussian_is_standard_normal_and_reproducible() {
     assert_eq!(first, FIRST);
 }
 
-const FIRST: [f32; 3] = [-1.0750754, 0.21923597, 1.1057016];
+const FIRST: [f32; 3] = [0.48598856, 0.6280509, 0.36209315];
 
 #[test]
 fn pytorch_scheme_is_uniform_within_the_fan_in_bound() {

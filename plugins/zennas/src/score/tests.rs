@@ -56,10 +56,13 @@ fn the_score_of_one_layer_by_hand() {
     let x = g.conv("conv", INPUT, 3, Window::square(3, 1), 1, false);
     let x = g.batch_norm("bn", &x, 1e-3);
     let graph = finish(g, &x);
-    let seed = derive_seed(derive_seed(5, "repeat/0"), "conv.weight");
-    let weight = gaussian(seed, &[3, 2, 3, 3]);
-    let image = gaussian(derive_seed(derive_seed(5, "repeat/0"), "image"), &[4, 2, 4, 4]);
-    let noise = gaussian(derive_seed(derive_seed(5, "repeat/0"), "perturbation"), &[4, 2, 4, 4]);
+    let draw = |name, [n, channels, height, width]: [i64; 4]| {
+        let seed = derive_seed(derive_seed(5, "repeat/0"), name);
+        gaussian(seed, &[n, height, width, channels]).permute([0, 3, 1, 2])
+    };
+    let weight = draw("conv.weight", [3, 2, 3, 3]);
+    let image = draw("image", [4, 2, 4, 4]);
+    let noise = draw("perturbation", [4, 2, 4, 4]);
 
     // Straight from the definition, in double precision, with libtorch's own batch normalisation.
     let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
