@@ -94,6 +94,7 @@ impl Context {
 pub fn main() -> ExitCode {
     // First of all: see `device`.
     device::map_cuda();
+    nashost_plugin_torch::keep_freed_memory();
     crash::record_panics();
     let exit = crash::guard(|| run_line(std::env::args_os()));
     ExitCode::from(exit as u8)
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn every_flag_has_its_environment_variable() {
         /// Flags that change what one call prints, or that stand once per value.
-        const WITHOUT: [&str; 4] = ["help", "version", "set", "origin"];
+        const WITHOUT: [&str; 5] = ["help", "version", "set", "origin", "to"];
         fn walk(command: &clap::Command) {
             for flag in command.get_arguments() {
                 let Some(long) = flag.get_long().filter(|long| !WITHOUT.contains(long)) else { continue };

@@ -9,7 +9,7 @@ use nashost_plugin_api::dataset::{DatasetInfo, Part, Record, Target};
 use rayon::prelude::*;
 
 use super::{
-    CheckReport, ImageSource, LabelCount, Problem, Progress, Severity,
+    CheckReport, ImageSource, LabelCount, Problem, Progress,
     catalogue::count,
     decode::{examine, pixel_digest},
     report::part_name,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nashost_plugin_api::{
-    abi::foreign::ForeignDataset,
+    abi::foreign::{CallError, CallErrorKind, ForeignDataset},
     dataset::{DatasetInfo, Part, Pixels, Record, Target},
 };
 use nashost_plugin_torch::GradGuard;
@@ -11,7 +11,7 @@ use nashost_plugin_torch::GradGuard;
 use crate::{
     config::Config,
     data::{CacheUse, Catalogue, ImageSource, ImageStore, LoadRequest, Loaded, Split, SplitFile, load},
-    error::Result,
+    error::{Error, Exit, Result},
     plugin::Registry,
     run::{
         events::{DataReady, PartCounts, SplitMade},
@@ -35,20 +35,29 @@ impl PluginSource {
     }
 }
 
+/// What a dataset says of its index is about the user's files, not about the plugin.
+fn index_error(error: CallError) -> Error {
+    match error.kind {
+        CallErrorKind::Failed => Error::new(Exit::Usage, "E0300", error.to_string())
+            .help("`nashost plugin schema` shows the dataset's settings, `nashost data check` every problem"),
+        _ => error.into(),
+    }
+}
+
 impl ImageSource for PluginSource {
     fn info(&self) -> Result<DatasetInfo> {
         let _grad = GradGuard::save();
-        Ok(self.0.describe()?)
+        self.0.describe().map_err(index_error)
     }
 
     fn records(&self) -> Result<Vec<Record>> {
         let _grad = GradGuard::save();
-        Ok(self.0.records()?)
+        self.0.records().map_err(index_error)
     }
 
     fn stamp(&self) -> Result<String> {
         let _grad = GradGuard::save();
-        Ok(self.0.stamp()?)
+        self.0.stamp().map_err(index_error)
     }
 
     fn pixels(&self, index: usize) -> Result<Pixels> {

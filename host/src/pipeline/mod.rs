@@ -313,11 +313,7 @@ fn train_all(
             return Err(error);
         }
         match result {
-            Ok(notes) => {
-                for message in notes {
-                    recorder.record(RunEvent::Warning { message })?;
-                }
-            }
+            Ok(()) => {}
             Err(error) if error.exit == Exit::Interrupted => return Err(error),
             Err(error) => {
                 failed += 1;

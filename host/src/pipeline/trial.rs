@@ -29,7 +29,7 @@ pub(crate) struct Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Executes `request` and tells `sink` what happens; returns what users should know of it.
+    /// Executes `request` and tells `sink` what happens.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Executor<'_> {
         &self,
         request: &TrialRequest,
         sink: &mut dyn FnMut(TrialEvent) -> Control,
-    ) -> Result<Vec<String>> {
+    ) -> Result<()> {
         if request.split_hash != self.store.split_hash {
             return Err(Error::new(
                 Exit::Identity,
@@ -78,10 +78,9 @@ impl Executor<'_> {
         match train::train(&job, &score, sink)? {
             Outcome::Cancelled => Err(stopped()),
             Outcome::Completed(trained) => {
-                let notes = trained.notes.clone();
-                let report = self.test(request, &network, trained, device)?;
+                let report = self.test(request, &network, *trained, device)?;
                 sink(TrialEvent::Finished(report));
-                Ok(notes)
+                Ok(())
             }
         }
     }

@@ -6,7 +6,11 @@
 //! the documentation says so. The search works with any searchable architecture and any metric;
 //! the score works with any network that has batch normalisation.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod score;
 pub mod search;
+
+nashost_plugin_api::register!(strategy: search::ZenNas);
+nashost_plugin_api::register!(architecture_metric: score::ZenScore);
+nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"), torch: nashost_plugin_torch);

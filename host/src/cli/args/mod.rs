@@ -10,7 +10,7 @@ pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
 pub use global::{Color, Format, GlobalArgs};
 pub use plugin::{PluginArgs, PluginCommand};
-pub use run::{RunArgs, RunsArgs, ScoreArgs, ShowArgs};
+pub use run::{RunArgs, RunsArgs, ShowArgs};
 
 use std::{ffi::OsString, path::PathBuf};
 

@@ -27,20 +27,6 @@ impl RunArgs {
     }
 }
 
-/// Arguments of `score`: scores and counts structures without training them.
-#[derive(Debug, Clone, Args)]
-pub struct ScoreArgs {
-    /// Files with a structure each, as runs store them; the architecture's own without one.
-    #[arg(value_name = "ARCH")]
-    pub structures: Vec<PathBuf>,
-    /// Architecture metrics by component id; repeatable. The run's own without one.
-    #[arg(long = "metric", value_name = "NAME")]
-    pub metrics: Vec<String>,
-    /// Where the configuration comes from.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-}
-
 /// Arguments of `show`: tells what a run did.
 #[derive(Debug, Clone, Args)]
 pub struct ShowArgs {
@@ -69,7 +55,6 @@ mod tests {
     #[derive(Debug, Parser)]
     enum Commands {
         Run(RunArgs),
-        Score(ScoreArgs),
         Show(ShowArgs),
         Runs(RunsArgs),
     }
@@ -95,9 +80,5 @@ mod tests {
         assert_eq!((show.run.as_str(), show.out), ("latest", "runs".into()));
         let Ok(Commands::Runs(runs)) = parse("nashost runs --out elsewhere") else { panic!() };
         assert_eq!(runs.out, PathBuf::from("elsewhere"));
-        let line = "nashost score a.json b.json --metric zen-score --metric params --arch superres";
-        let Ok(Commands::Score(score)) = parse(line) else { panic!() };
-        assert_eq!((score.structures.len(), score.metrics.len()), (2, 2));
-        assert_eq!(score.config.arch.as_deref(), Some("superres"));
     }
 }
