@@ -71,6 +71,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0454", "standard output cannot be written to", "The result could not be printed, most often because output goes to a file on a full disk. A reader that stops early (`nashost runs | head`) is not an error."),
     ("E0455", "signals cannot be watched", "The system refused signal handlers, so that Ctrl-C could not be handled cleanly."),
     ("E0456", "the process cannot be started anew", "`nashost run` starts itself once more with OMP_WAIT_POLICY=PASSIVE, so that training stays fast on a busy machine, and the system refused. Set the variable yourself."),
+    ("E0457", "the self-check failed", "Host, plugins and device do not work together on this machine. The message says which check failed; `nashost doctor` shows the facts."),
     ("E0501", "the loss is not a number", "Training or validation loss became infinite or NaN. Lower `train.lr`, use fp32, and look at the images with `nashost data check`. Checkpoints of earlier epochs are intact."),
     ("E0502", "training settings that cannot work", "Epochs of 0, batches under 2, a learning rate that is not positive, and the like. All are listed."),
     ("E0503", "too few images", "The training part needs at least two images and the validation part one."),

@@ -12,6 +12,7 @@ pub mod output;
 mod plugin;
 mod run;
 mod runs;
+mod self_check;
 mod signals;
 
 use std::{
@@ -135,6 +136,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Run(args) => run::command(&args, context),
         Command::Plugin(command) => plugin::command(command, context),
         Command::Data(command) => data::command(&command, context),
+        Command::SelfCheck(args) => self_check::command(&args, context),
         Command::Show(args) => runs::show(&args, context),
         Command::Runs(args) => runs::runs(&args, context),
         Command::Config(command) => config::command(command, context),

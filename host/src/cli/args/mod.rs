@@ -41,6 +41,9 @@ pub enum Command {
     /// Checks, splits and fetches datasets.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Proves that host, plugins and device work together.
+    #[command(hide = true)]
+    SelfCheck(SelfCheckArgs),
     /// Tells what a run did.
     Show(ShowArgs),
     /// Lists runs.
@@ -63,6 +66,14 @@ pub enum Command {
     /// `nashost foo` runs the program `nashost-foo`.
     #[command(external_subcommand)]
     External(Vec<OsString>),
+}
+
+/// Arguments of `self-check`.
+#[derive(Debug, Clone, Args)]
+pub struct SelfCheckArgs {
+    /// Device to check: auto, cpu, cuda or cuda:N.
+    #[arg(long, env = "NASHOST_DEVICE", default_value = "auto")]
+    pub device: String,
 }
 
 /// Arguments of `doctor`.
