@@ -38,6 +38,8 @@ pub struct Error {
     pub message: String,
     /// What to try.
     pub help: Option<String>,
+    /// Further errors of the same kind, found in the same pass.
+    pub others: Vec<Error>,
     /// Exit status it leads to.
     pub exit: Exit,
 }
@@ -45,7 +47,7 @@ pub struct Error {
 impl Error {
     /// Builds an error.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: None, exit }
+        Self { code, message: message.into(), help: None, others: Vec::new(), exit }
     }
 
     /// Adds what to try.
@@ -54,7 +56,37 @@ impl Error {
         self.help = Some(help.into());
         self
     }
+
+    /// Joins errors that were found in one pass: the first one stands for all.
+    pub fn all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut errors = errors.into_iter().flat_map(Self::flatten);
+        let mut first = errors.next()?;
+        first.others = errors.collect();
+        Some(first)
+    }
+
+    /// Returns the error and its companions, each on its own.
+    pub fn flatten(mut self) -> Vec<Self> {
+        let mut others = std::mem::take(&mut self.others);
+        others.insert(0, self);
+        others
+    }
 }
 
 /// Result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_errors_come_apart_again() {
+        let error = |code| Error::new(Exit::Usage, code, "x");
+        let inner = Error::all([error("E0202"), error("E0203")]).unwrap();
+        let joined = Error::all([error("E0201"), inner]).unwrap();
+        let codes: Vec<_> = joined.flatten().iter().map(|e| e.code).collect();
+        assert_eq!(codes, ["E0201", "E0202", "E0203"]);
+        assert_eq!(Error::all([]), None);
+    }
+}

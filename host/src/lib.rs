@@ -3,8 +3,10 @@
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod evaluate;
+mod pipeline;
 pub mod plugin;
 pub mod run;
 pub mod search;

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `nashost` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nashost::cli::main()
+}

@@ -8,5 +8,6 @@ pub mod dataset;
 pub mod graph;
 pub mod manifest;
 pub mod metric;
+pub mod sdk;
 pub mod seed;
 pub mod strategy;

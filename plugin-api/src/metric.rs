@@ -76,7 +76,7 @@ pub struct Predictions<'a> {
 impl Predictions<'_> {
     /// Number of images.
     pub fn len(&self) -> usize {
-        if self.labels == 0 { 0 } else { self.scores.len() / self.labels }
+        self.scores.len().checked_div(self.labels).unwrap_or(0)
     }
 
     /// Whether there is no image.
@@ -96,7 +96,7 @@ impl Predictions<'_> {
 }
 
 /// The values of a prediction metric, keyed by [`OutputInfo::name`].
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MetricReport {
     /// Single values.
     pub overall: BTreeMap<String, MetricValue>,

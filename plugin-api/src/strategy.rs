@@ -38,29 +38,20 @@ pub enum Request {
         /// Where it came from, for the log (`initial`, `mutation of 12`, …).
         origin: String,
     },
-    /// Train a structure and report its validation result.
-    Train {
-        /// Number of the proposal, from 0.
-        id: u64,
-        /// The structure.
-        spec: Spec,
-        /// Passes over the training part.
-        epochs: u32,
-    },
 }
 
 impl Request {
     /// Number of the proposal.
     pub fn id(&self) -> u64 {
         match self {
-            Self::Score { id, .. } | Self::Train { id, .. } => *id,
+            Self::Score { id, .. } => *id,
         }
     }
 
     /// The structure.
     pub fn spec(&self) -> &Spec {
         match self {
-            Self::Score { spec, .. } | Self::Train { spec, .. } => spec,
+            Self::Score { spec, .. } => spec,
         }
     }
 }

@@ -1,1 +1,213 @@
-//! cli.
+//! The command line: what can be written, what it leads to, what is printed.
+
+pub mod args;
+mod completions;
+mod config;
+mod crash;
+mod data;
+pub mod doctor;
+pub mod explain;
+mod external;
+pub mod output;
+mod plugin;
+mod run;
+mod runs;
+mod signals;
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
+
+use self::{
+    args::{Cli, Command, ConfigArgs, GlobalArgs},
+    output::Output,
+};
+use crate::{
+    config::Resolved,
+    device,
+    error::{Error, Exit, Result},
+    plugin::{
+        Registry, SearchPath,
+        lock::{self, Lock},
+        manifest,
+    },
+    run::{
+        log::{Log, Verbosity, init_logging},
+        progress::{Mode, Progress},
+    },
+};
+
+/// What every command is given beside its own arguments.
+#[derive(Debug)]
+pub struct Context {
+    /// Where results and messages go.
+    pub out: Output,
+    /// Flags of every command.
+    pub global: GlobalArgs,
+    /// Names of the flags that an environment variable gave.
+    pub from_environment: BTreeSet<String>,
+    /// Where progress is shown.
+    pub progress: Progress,
+    /// The log of this process.
+    pub log: Log,
+}
+
+impl Context {
+    /// Where plugins are looked for.
+    fn search_path(&self) -> SearchPath {
+        SearchPath::new(self.global.plugin_path.iter().cloned())
+    }
+
+    /// Looks at all plugins; with `--locked`, those that are not pinned are refused.
+    fn registry(&self) -> Result<Registry> {
+        self.registry_with(self.search_path())
+    }
+
+    fn registry_with(&self, path: SearchPath) -> Result<Registry> {
+        let lock = self.global.locked.then(|| Lock::read(Path::new(lock::FILE_NAME))).transpose()?;
+        Ok(Registry::new(&path, lock.as_ref(), device::libtorch_abi()))
+    }
+
+    /// Resolves a configuration against the plugins that are there. `--plugin` takes a file too.
+    fn resolve(&self, args: &ConfigArgs) -> Result<(Registry, Resolved)> {
+        let mut sources = args.sources(&self.from_environment)?;
+        let mut path = self.search_path();
+        if let Some(file) = sources.plugin.as_ref().filter(|plugin| plugin.contains('/')).map(PathBuf::from) {
+            let manifest = manifest::read(&file).map_err(|why| {
+                Error::new(Exit::Plugin, "E0411", format!("plugin {}: {why}", file.display()))
+            })?;
+            sources.plugin = Some(manifest.plugin.id);
+            path.places.insert(0, file);
+        }
+        let registry = self.registry_with(path)?;
+        let resolved = sources.resolve(&registry)?;
+        Ok((registry, resolved))
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // First of all: see `device`.
+    device::map_cuda();
+    crash::record_panics();
+    let exit = crash::guard(|| run_line(std::env::args_os()));
+    ExitCode::from(exit as u8)
+}
+
+/// Runs a command line and reports what went wrong.
+fn run_line(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let (cli, from_environment) = match parse(arguments) {
+        Ok(parsed) => parsed,
+        // Help and version are "errors" of the parser too; it knows which stream they belong on.
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return if error.print().is_ok() { exit } else { Exit::Environment };
+        }
+    };
+    let out = Output::new(&cli.global);
+    let progress = Progress::new(Mode::detect(cli.global.quiet, cli.global.no_progress));
+    let log = match init_logging(Verbosity::new(cli.global.quiet, cli.global.verbose), &progress) {
+        Ok(log) => log,
+        Err(error) => {
+            out.error(&error);
+            return error.exit;
+        }
+    };
+    let context = Context { out, global: cli.global, from_environment, progress, log };
+    match dispatch(cli.command, &context) {
+        Ok(exit) => exit,
+        Err(error) => {
+            context.out.error(&error);
+            if error.exit == Exit::Interrupted { signals::exit(error.exit) } else { error.exit }
+        }
+    }
+}
+
+/// Leads every command to its function.
+fn dispatch(command: Command, context: &Context) -> Result<Exit> {
+    match command {
+        Command::Run(args) => run::command(&args, context),
+        Command::Plugin(command) => plugin::command(command, context),
+        Command::Data(command) => data::command(&command, context),
+        Command::Show(args) => runs::show(&args, context),
+        Command::Runs(args) => runs::runs(&args, context),
+        Command::Config(command) => config::command(command, context),
+        Command::Doctor(args) => doctor::command(&args, context, Vec::new()),
+        Command::Explain { code } => explain::command(code.as_deref(), context),
+        Command::Completions { shell } => completions::command(shell, context),
+        Command::External(words) => external::command(&words),
+    }
+}
+
+/// Parses a command line; the second value holds the names of the flags that the environment gave.
+fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> std::result::Result<(Cli, BTreeSet<String>), clap::Error> {
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let mut from_environment = BTreeSet::new();
+    let mut level: Option<&ArgMatches> = Some(&matches);
+    while let Some(matches) = level {
+        let given = matches.ids().map(clap::Id::as_str);
+        let given = given.filter(|id| source(matches, id) == Some(ValueSource::EnvVariable));
+        from_environment.extend(given.map(str::to_owned));
+        level = matches.subcommand().map(|(_, matches)| matches);
+    }
+    Ok((Cli::from_arg_matches(&matches)?, from_environment))
+}
+
+/// Where a value comes from; groups of flags are no values.
+fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
+    matches.try_contains_id(id).ok().filter(|present| *present).and_then(|_| matches.value_source(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_its_environment_variable() {
+        /// Flags that change what one call prints, or that stand once per value.
+        const WITHOUT: [&str; 4] = ["help", "version", "set", "origin"];
+        fn walk(command: &clap::Command) {
+            for flag in command.get_arguments() {
+                let Some(long) = flag.get_long().filter(|long| !WITHOUT.contains(long)) else { continue };
+                let expected = format!("NASHOST_{}", long.to_uppercase().replace('-', "_"));
+                let found = flag.get_env().and_then(|name| name.to_str());
+                assert_eq!(found, Some(expected.as_str()), "--{long} of {}", command.get_name());
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        let mut command = Cli::command();
+        command.build();
+        walk(&command);
+    }
+
+    #[test]
+    fn usage_errors_exit_with_2_and_help_with_0() {
+        assert_eq!(run_line(words("nashost doctor --no-such-flag")), Exit::Usage);
+        assert_eq!(run_line(words("nashost")), Exit::Usage);
+        assert_eq!(run_line(words("nashost --version")), Exit::Ok);
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in ["nashost --format json doctor", "nashost doctor --format json"] {
+            let (cli, _) = parse(words(line)).unwrap();
+            assert_eq!(cli.global.format, args::Format::Json, "{line}");
+        }
+    }
+}

@@ -59,10 +59,13 @@ pub struct Augmentation {
     /// Mirrors left and right with probability 1/2.
     pub horizontal_flip: bool,
     /// Largest shift, as a share of the side.
+    #[schemars(range(min = 0, max = 1))]
     pub shift: f64,
     /// Largest rotation, in degrees.
+    #[schemars(range(min = 0, max = 180))]
     pub rotation: f64,
     /// Largest relative change of brightness and contrast.
+    #[schemars(range(min = 0, max = 1))]
     pub intensity: f64,
 }
 
@@ -71,24 +74,31 @@ pub struct Augmentation {
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Passes over the training part.
+    #[schemars(range(min = 1))]
     pub epochs: u32,
     /// Images per step.
+    #[schemars(range(min = 1))]
     pub batch: usize,
     /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
     /// Rows and columns that images are resized to.
+    #[schemars(range(min = 1))]
     pub resolution: usize,
     /// Optimizer.
     pub optimizer: Optimizer,
     /// Momentum of SGD.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
     /// L2 penalty on Conv and Gemm weights (coupled, as PyTorch's `weight_decay`).
+    #[schemars(range(min = 0))]
     pub weight_decay: f64,
     /// Learning-rate schedule.
     pub schedule: Schedule,
     /// Weights of positives.
     pub pos_weight: PosWeight,
     /// Largest weight of positives under `neg/pos`.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub pos_weight_cap: f64,
     /// Number type.
     pub precision: Precision,
@@ -142,12 +152,24 @@ pub enum CheckpointChoice {
     Last,
 }
 
+/// The part that checkpoints, thresholds and hyper-parameters are chosen on. Choosing on the test
+/// part cannot be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectOn {
+    /// The validation part.
+    #[default]
+    Val,
+}
+
 /// How a trained network is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {
     /// Prediction metrics, by component id; empty means all of the plugin `metrics`.
     pub metrics: Vec<String>,
+    /// The part that everything is chosen on.
+    pub select_on: SelectOn,
     /// Decision thresholds.
     pub threshold: Threshold,
     /// Checkpoint for the final evaluation.
@@ -160,6 +182,7 @@ impl Default for EvalConfig {
     fn default() -> Self {
         Self {
             metrics: Vec::new(),
+            select_on: SelectOn::Val,
             threshold: Threshold::Half,
             checkpoint: CheckpointChoice::BestMacroF1,
             bootstrap: 1000,

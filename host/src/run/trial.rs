@@ -4,13 +4,14 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nashost_plugin_api::{architecture::Geometry, architecture::Spec, metric::MetricReport};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::train::{EvalConfig, TrainConfig};
 
 /// A component and its configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentRef {
     /// Component id.
     pub id: String,
@@ -20,7 +21,7 @@ pub struct ComponentRef {
 }
 
 /// Everything needed to train and evaluate one network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialRequest {
     /// Run it belongs to.
     pub run_id: String,
@@ -60,7 +61,7 @@ impl TrialRequest {
 }
 
 /// Loss and metrics of one epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EpochReport {
     /// From 1.
     pub epoch: u32,
@@ -79,7 +80,7 @@ pub struct EpochReport {
 }
 
 /// A checkpoint that was kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckpointReport {
     /// `best-subset-accuracy`, `best-macro-f1` or `last`.
     pub kind: String,
@@ -94,7 +95,7 @@ pub struct CheckpointReport {
 }
 
 /// The final evaluation on the test part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestReport {
     /// Checkpoint that was evaluated.
     pub checkpoint: CheckpointReport,
@@ -111,7 +112,7 @@ pub struct TestReport {
 }
 
 /// What a trial tells while it runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum TrialEvent {
     /// Work began.

@@ -61,6 +61,9 @@ pub enum TorchError {
         #[source]
         source: Box<TchError>,
     },
+    /// A tensor came back wrong from a plugin.
+    #[error("a plugin did not take a tensor, or answered other values")]
+    Handover,
     /// libtorch refused something else.
     #[error("libtorch")]
     Torch(#[source] TchError),

@@ -8,6 +8,7 @@ mod checkpoint;
 mod device;
 mod error;
 mod handle;
+mod handover;
 mod initialize;
 mod memory;
 mod network;
@@ -18,6 +19,7 @@ mod weights;
 pub use device::{channels_last, parse_device};
 pub use error::{CheckpointProblem, TorchError};
 pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};
+pub use handover::{ForeignHandover, HANDOVER, HANDOVER_V1, Handover, check_handover};
 pub use memory::keep_freed_memory;
 pub use network::{Network, Parameter};
 pub use normal::{fill_gaussian, gaussian};
@@ -27,3 +29,6 @@ pub use weights::Weights;
 /// The word by which host and plugins make sure that they mean the same libtorch:
 /// `aoti_torch_abi_version()` of 2.11.0.
 pub const LIBTORCH_ABI: u64 = 0x020b_0000_0000_0000;
+
+/// Version of libtorch that plugins are built for, as JSON for their manifests.
+pub const LIBTORCH_JSON: &str = "\"2.11.0\"";

@@ -1,1 +1,16 @@
-//! x
+//! Dataset components: [`phantom`] (synthetic X-rays), [`csv_images`] (image folders labelled by
+//! CSV files), [`medmnist`] (npz files).
+
+#![deny(unsafe_code)]
+
+pub mod csv_images;
+pub mod medmnist;
+pub mod phantom;
+mod problems;
+
+pub use problems::Problems;
+
+nashost_plugin_api::register!(dataset: csv_images::CsvImages);
+nashost_plugin_api::register!(dataset: medmnist::Medmnist);
+nashost_plugin_api::register!(dataset: phantom::Phantom);
+nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));

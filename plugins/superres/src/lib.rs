@@ -15,7 +15,7 @@
 //!
 //! Source: Lin et al., *Zen-NAS*, ICCV 2021, and the code idstcv/ZenNAS.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod block;
 mod component;
@@ -28,3 +28,6 @@ pub mod structure;
 mod unit;
 
 pub use component::{Config, SuperRes};
+
+nashost_plugin_api::register!(architecture: SuperRes);
+nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));

@@ -1,0 +1,110 @@
+//! A whole strategy plugin: random search.
+
+use std::collections::BTreeMap;
+
+use nashost_plugin_api::{
+    component::{Component, PluginResult},
+    metric::Direction,
+    seed::derive_seed,
+    strategy::{Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What users may set.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Structures to score.
+    evaluations: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { evaluations: 50 }
+    }
+}
+
+/// Random search. All of `state` goes into a checkpoint.
+pub struct RandomSearch {
+    config: Config,
+    state: State,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct State {
+    tries: u64,
+    asked: u64,
+    higher_is_better: bool,
+    open: BTreeMap<u64, serde_json::Value>,
+    scored: Vec<Ranked>,
+    rejected: BTreeMap<String, u64>,
+}
+
+impl Component for RandomSearch {
+    const ID: &'static str = "random-search";
+    const DESCRIPTION: &'static str = "Scores structures drawn at random and keeps the best.";
+    type Config = Config;
+
+    fn create(config: Config) -> PluginResult<Self> {
+        Ok(Self { config, state: State::default() })
+    }
+}
+
+impl Strategy for RandomSearch {
+    fn describe(&self) -> StrategyInfo {
+        StrategyInfo { default_metric: Some("zen-score".to_owned()), lag: 8, ..StrategyInfo::default() }
+    }
+
+    fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>> {
+        let state = &mut self.state;
+        state.higher_is_better = context.direction() == Direction::Higher;
+        let mut requests = Vec::new();
+        while requests.len() < n as usize && state.asked < self.config.evaluations {
+            nashost_plugin_api::sdk::check_cancelled()?;
+            let spec = context.sample(derive_seed(context.seed(), &format!("sample/{}", state.tries)))?;
+            state.tries += 1;
+            if let Some(budget) = context.violation(&spec)? {
+                *state.rejected.entry(budget).or_default() += 1;
+                continue;
+            }
+            let id = state.asked;
+            state.asked += 1;
+            state.open.insert(id, spec.clone());
+            requests.push(Request::Score { id, spec, origin: "random".to_owned() });
+        }
+        Ok(requests)
+    }
+
+    fn tell(&mut self, outcomes: &[Outcome]) -> PluginResult<()> {
+        for outcome in outcomes {
+            let spec = self.state.open.remove(&outcome.id).ok_or("an outcome that nobody asked for")?;
+            if let Some(value) = outcome.value {
+                let reason = format!("draw {} of {}", outcome.id, self.config.evaluations);
+                self.state.scored.push(Ranked { spec, value, id: outcome.id, reason });
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> PluginResult<Vec<u8>> {
+        Ok(serde_json::to_vec(&self.state)?)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> PluginResult<()> {
+        self.state = serde_json::from_slice(state)?;
+        Ok(())
+    }
+
+    fn result(&self) -> PluginResult<SearchResult> {
+        let mut ranked = self.state.scored.clone();
+        ranked.sort_by(|a, b| a.value.total_cmp(&b.value));
+        if self.state.higher_is_better {
+            ranked.reverse();
+        }
+        Ok(SearchResult { ranked, steps: self.state.tries, rejected: self.state.rejected.clone() })
+    }
+}
+
+nashost_plugin_api::register!(strategy: RandomSearch);
+nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));

@@ -1,0 +1,61 @@
+//! Flags of every command.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum, builder::FalseyValueParser};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
+    /// One JSON document.
+    Json,
+    /// Markdown.
+    Md,
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Prints results as
+    #[arg(long, global = true, env = "NASHOST_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Prints only results and errors.
+    #[arg(short, long, global = true, env = "NASHOST_QUIET", value_parser = FalseyValueParser::new(), conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Logs more: -v for information, -vv for details, -vvv for everything.
+    #[arg(short, long, global = true, env = "NASHOST_VERBOSE", action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Colours the output
+    #[arg(long, global = true, env = "NASHOST_COLOR", value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    /// Draws no progress bars.
+    #[arg(long, global = true, env = "NASHOST_NO_PROGRESS", value_parser = FalseyValueParser::new())]
+    pub no_progress: bool,
+    /// Further folder to look for plugins in, before all others; repeatable.
+    #[arg(long, global = true, env = "NASHOST_PLUGIN_PATH", value_delimiter = ':', value_name = "DIR")]
+    pub plugin_path: Vec<PathBuf>,
+    /// Refuses plugins that nashost-plugins.lock does not pin.
+    #[arg(long, global = true, env = "NASHOST_LOCKED", value_parser = FalseyValueParser::new())]
+    pub locked: bool,
+    /// Answers every question with yes.
+    #[arg(short, long, global = true, env = "NASHOST_YES", value_parser = FalseyValueParser::new())]
+    pub yes: bool,
+}

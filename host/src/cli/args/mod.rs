@@ -1,0 +1,77 @@
+//! What can be written on the command line.
+
+mod config;
+mod data;
+mod global;
+mod plugin;
+mod run;
+
+pub use config::{ConfigArgs, ConfigCommand};
+pub use data::DataCommand;
+pub use global::{Color, Format, GlobalArgs};
+pub use plugin::{PluginArgs, PluginCommand};
+pub use run::{RunArgs, RunsArgs, ScoreArgs, ShowArgs};
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// nashost: neural architecture search with plugins.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "nashost", version, propagate_version = true, infer_long_args = false)]
+#[command(after_help = "Exit status: 0 done, 1 the answer is no, 2 usage or configuration, 3 environment, \
+                        4 plugin. See docs/cli.md.")]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Searches, trains and evaluates.
+    Run(RunArgs),
+    /// Lists, inspects, checks and pins plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Checks, splits and fetches datasets.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Tells what a run did.
+    Show(ShowArgs),
+    /// Lists runs.
+    Runs(RunsArgs),
+    /// Shows, checks and writes configurations.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Shows what this machine offers, and what to repair.
+    Doctor(DoctorArgs),
+    /// Explains an error code.
+    Explain {
+        /// The code, such as E0203; all codes if left out.
+        code: Option<String>,
+    },
+    /// Writes a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// `nashost foo` runs the program `nashost-foo`.
+    #[command(external_subcommand)]
+    External(Vec<OsString>),
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Device that must be usable: auto, cpu, cuda or cuda:N.
+    #[arg(long, env = "NASHOST_DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Folder that runs are to be written to.
+    #[arg(long, env = "NASHOST_OUT", default_value = "runs", value_name = "DIR")]
+    pub out: PathBuf,
+}

@@ -1,0 +1,243 @@
+//! `nashost plugin`.
+
+use std::path::{Path, PathBuf};
+
+use nashost_plugin_api::component::Kind;
+use serde_json::{Value, json};
+
+use super::{
+    Context,
+    args::{Format, PluginArgs, PluginCommand},
+    output::{Style, Table},
+};
+use crate::{
+    device,
+    error::{Error, Exit, Result},
+    plugin::{
+        Found, Registry, Status,
+        lock::{self, FILE_NAME, Lock, Pin},
+        manifest,
+        probe::{self, Probed},
+    },
+    run::atomic,
+};
+
+/// All kinds of component, in the order of tables.
+const KINDS: [Kind; 5] =
+    [Kind::Strategy, Kind::Architecture, Kind::Dataset, Kind::PredictionMetric, Kind::ArchitectureMetric];
+
+/// Runs `nashost plugin …`.
+pub(super) fn command(command: PluginCommand, context: &Context) -> Result<Exit> {
+    match command {
+        PluginCommand::List => list(context),
+        PluginCommand::Inspect(args) => inspect(&args, context),
+        PluginCommand::Check(args) => check(&args, context),
+        PluginCommand::Schema { component } => schema(&component, context),
+        PluginCommand::Trust { plugins } => trust(&plugins, context),
+        PluginCommand::Path => path(context),
+        PluginCommand::Probe { file } => {
+            context.out.json(&probe::probe_here(&file, device::libtorch_abi())?)?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn status(found: &Found) -> (&'static str, Style, &str) {
+    match &found.status {
+        Status::Ok => ("ok", Style::Good, ""),
+        Status::Incompatible(why) => ("incompatible", Style::Bad, why),
+        Status::Untrusted(why) => ("untrusted", Style::Bad, why),
+        Status::Shadowed(why) => ("shadowed", Style::Faint, why),
+        Status::Broken(why) => ("broken", Style::Bad, why),
+    }
+}
+
+fn list(context: &Context) -> Result<Exit> {
+    let registry = context.registry()?;
+    if context.out.format() == Format::Json {
+        context.out.json(registry.found())?;
+        return Ok(Exit::Ok);
+    }
+    let mut table = Table::new(&["plugin", "version", "status", "components", "why", "file"]);
+    for found in registry.found() {
+        let (name, _, why) = status(found);
+        let manifest = found.manifest.as_ref();
+        let components: Vec<String> =
+            manifest.iter().flat_map(|m| m.plugin.components.values().flatten().cloned()).collect();
+        table.row([
+            json!(found.id()),
+            json!(manifest.map(|m| m.version.as_str())),
+            json!(name),
+            json!(components.join(", ")),
+            json!(why),
+            json!(found.path),
+        ]);
+    }
+    context.out.table(&table)?;
+    context.out.note("plugins are trusted code: they run with your privileges (docs/plugins.md)");
+    Ok(Exit::Ok)
+}
+
+fn path(context: &Context) -> Result<Exit> {
+    let places = context.search_path().places;
+    let lines: String = places.iter().map(|place| format!("{}\n", place.display())).collect();
+    context.out.text(&lines)?;
+    Ok(Exit::Ok)
+}
+
+/// A plugin file: the argument itself, or the file of the plugin of that id.
+fn file_of(plugin: &str, registry: &Registry) -> Result<PathBuf> {
+    if plugin.contains('/') || plugin.ends_with(".so") {
+        return Ok(PathBuf::from(plugin));
+    }
+    if let Some(found) = registry.found().iter().find(|found| found.id() == plugin) {
+        return Ok(found.path.clone());
+    }
+    // For the message with the nearest name.
+    registry.manifest(plugin).map(|_| PathBuf::new())
+}
+
+/// Loads a plugin in a child process, where a crash costs nothing.
+fn probe(file: &Path) -> Result<Probed> {
+    let exe = std::env::current_exe()
+        .map_err(|e| Error::new(Exit::Environment, "E0419", format!("nashost does not find itself: {e}")))?;
+    let mut child = std::process::Command::new(exe);
+    child.args(["plugin", "probe"]).arg(file);
+    probe::probe_child(child, file, probe::TIMEOUT)
+}
+
+fn inspect(args: &PluginArgs, context: &Context) -> Result<Exit> {
+    let registry = context.registry()?;
+    let file = file_of(&args.plugin, &registry)?;
+    let unreadable = |e: &dyn std::fmt::Display| {
+        Error::new(Exit::Plugin, "E0411", format!("plugin {}: {e}", file.display()))
+    };
+    let manifest = manifest::read(&file).map_err(|e| unreadable(&e))?;
+    let (sha256, size) = lock::digest(&file).map_err(|e| unreadable(&e))?;
+    let probed = probe(&file)?;
+    if context.out.format() == Format::Json {
+        context.out.json(&json!({
+            "file": file, "sha256": sha256, "size": size, "manifest": manifest,
+            "components": probed.components,
+        }))?;
+        return Ok(Exit::Ok);
+    }
+    let about = &manifest.plugin;
+    let yes_no = |value: Option<bool>| value.map_or("not said", |value| if value { "yes" } else { "no" });
+    let mut text = format!(
+        "{} {}\n{}\n\nfile         {}\nsha256       {sha256}\nABI          {} (nashost-plugin-api {})\nlibtorch     {}\nuses images  {}\nlicence      {}\nrecipe       {}\n",
+        context.out.paint(Style::Strong, &about.id),
+        manifest.version,
+        about.description,
+        file.display(),
+        manifest.abi_major,
+        manifest.sdk,
+        manifest.libtorch.as_deref().unwrap_or("not used"),
+        yes_no(about.uses_data),
+        about.licence.as_deref().unwrap_or("not said"),
+        yes_no(Some(about.recipe.is_some())),
+    );
+    for component in &probed.components {
+        let kind = json!(component.kind);
+        text += &format!(
+            "\n{} ({})\n  {}\n  extensions: {}\n  settings:   {}\n",
+            context.out.paint(Style::Strong, &component.id),
+            kind.as_str().unwrap_or_default(),
+            component.description,
+            component.extensions.join(", "),
+            settings(&component.config_schema),
+        );
+    }
+    context.out.text(&text)?;
+    Ok(Exit::Ok)
+}
+
+fn settings(schema: &Value) -> String {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn check(args: &PluginArgs, context: &Context) -> Result<Exit> {
+    let registry = context.registry()?;
+    let file = file_of(&args.plugin, &registry)?;
+    let refused = |why: &dyn std::fmt::Display| {
+        Error::new(Exit::No, "E0411", format!("plugin {}: {why}", file.display()))
+    };
+    let manifest = manifest::read(&file).map_err(|e| refused(&e))?;
+    let mut problems = Vec::new();
+    if let Err(misfit) = manifest::fits(&manifest) {
+        problems.push(refused(&misfit));
+    } else {
+        match probe(&file) {
+            Err(error) => problems.push(Error { exit: Exit::No, ..error }),
+            Ok(probed) => {
+                problems.extend(differences(&manifest.plugin.components, &probed).map(|d| refused(&d)))
+            }
+        }
+    }
+    if let Some(error) = Error::all(problems) {
+        return Err(error);
+    }
+    context.out.text(&format!(
+        "{} {}: fits this host\n",
+        context.out.paint(Style::Good, "✓"),
+        manifest.plugin.id
+    ))?;
+    Ok(Exit::Ok)
+}
+
+/// What the manifest says of components and the plugin does not, and the reverse.
+fn differences<'a>(
+    listed: &'a std::collections::BTreeMap<Kind, Vec<String>>,
+    probed: &'a Probed,
+) -> impl Iterator<Item = String> + 'a {
+    let registered = |kind: Kind, id: &str| probed.components.iter().any(|c| c.kind == kind && c.id == id);
+    let listed_has =
+        |kind: Kind, id: &str| listed.get(&kind).is_some_and(|ids| ids.iter().any(|listed| listed == id));
+    let missing = listed.iter().flat_map(move |(&kind, ids)| {
+        let ids = ids.iter().filter(move |id| !registered(kind, id));
+        ids.map(|id| format!("its manifest lists `{id}`, which it does not register"))
+    });
+    let extra = probed.components.iter().filter(move |c| !listed_has(c.kind, &c.id));
+    missing.chain(extra.map(|c| format!("it registers `{}`, which its manifest does not list", c.id)))
+}
+
+fn schema(component: &str, context: &Context) -> Result<Exit> {
+    let registry = context.registry()?;
+    let kinds: Vec<Kind> =
+        KINDS.into_iter().filter(|&kind| registry.ids(kind).iter().any(|id| id == component)).collect();
+    let [kind] = kinds[..] else {
+        let all: Vec<String> = KINDS.into_iter().flat_map(|kind| registry.ids(kind)).collect();
+        let error = Error::new(Exit::Plugin, "E0401", format!("no component `{component}`"));
+        return Err(match crate::config::suggest::help(component, all.iter().map(String::as_str)) {
+            Some(help) => error.help(help),
+            None => error,
+        });
+    };
+    context.out.json(&registry.info(kind, component)?.config_schema)?;
+    Ok(Exit::Ok)
+}
+
+fn trust(plugins: &[String], context: &Context) -> Result<Exit> {
+    let registry = Registry::new(&context.search_path(), None, device::libtorch_abi());
+    let files: Vec<PathBuf> = if plugins.is_empty() {
+        registry.found().iter().filter(|f| f.status == Status::Ok).map(|f| f.path.clone()).collect()
+    } else {
+        plugins.iter().map(|plugin| file_of(plugin, &registry)).collect::<Result<_>>()?
+    };
+    let path = Path::new(FILE_NAME);
+    let mut lock = Lock::read(path)?;
+    for file in files {
+        let refused = |why: &dyn std::fmt::Display| {
+            Error::new(Exit::Plugin, "E0411", format!("plugin {}: {why}", file.display()))
+        };
+        let manifest = manifest::read(&file).map_err(|e| refused(&e))?;
+        let (sha256, size) = lock::digest(&file).map_err(|e| refused(&e))?;
+        context.out.note(&format!("pinned {} {sha256}", manifest.plugin.id));
+        lock.pin(Pin { id: manifest.plugin.id, path: file, sha256, size });
+    }
+    atomic::write(path, lock.render()?.as_bytes())?;
+    context.out.note(&format!("wrote {FILE_NAME}; `--locked` refuses everything else"));
+    Ok(Exit::Ok)
+}

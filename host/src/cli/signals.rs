@@ -1,0 +1,49 @@
+//! Ctrl-C and its relatives: the first asks everything to finish its step, the second stops now.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use nashost_plugin_api::abi::host::CancelState;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+use crate::{
+    error::{Error, Exit, Result},
+    plugin::request_cancel,
+};
+
+/// Status of the first signal that came; 0 if none did.
+static EXIT: AtomicU8 = AtomicU8::new(0);
+
+/// Watches for signals from now on.
+///
+/// # Errors
+///
+/// Fails if the system refuses a handler.
+pub(super) fn watch() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .map_err(|e| Error::new(Exit::Environment, "E0455", format!("signals cannot be watched: {e}")))?;
+    std::thread::spawn(move || {
+        for signal in &mut signals {
+            let exit = if signal == SIGTERM { Exit::Terminated } else { Exit::Interrupted };
+            if EXIT.compare_exchange(0, exit as u8, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                tracing::warn!("stopping after this step; once more stops now");
+                request_cancel(CancelState::FinishTrial);
+            } else {
+                // Files are written by atomic renames and synced appends, so nothing is lost here.
+                std::process::exit(i32::from(exit as u8));
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Status of a process that was stopped: 130 after SIGINT, 143 after SIGTERM.
+pub(super) fn exit(otherwise: Exit) -> Exit {
+    match EXIT.load(Ordering::Relaxed) {
+        143 => Exit::Terminated,
+        130 => Exit::Interrupted,
+        _ => otherwise,
+    }
+}

@@ -1,0 +1,343 @@
+//! The plugins of this process and their components.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use nashost_plugin_api::{
+    abi::foreign::{
+        CallError, ForeignArchitecture, ForeignArchitectureMetric, ForeignDataset, ForeignPredictionMetric,
+        ForeignStrategy, Instance, Plugin, maps, open,
+    },
+    component::{ComponentInfo, Kind},
+    manifest::Manifest,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Found, SearchPath, Status,
+    discover::discover,
+    lock::{self, Lock},
+    services::Services,
+};
+use crate::{
+    config::{Catalogue, suggest},
+    error::{Error, Exit, Result},
+};
+
+/// A loaded plugin.
+struct Loaded {
+    plugin: Plugin,
+    components: Vec<ComponentInfo>,
+    used: UsedPlugin,
+}
+
+/// A plugin that this process loaded, for the run's lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedPlugin {
+    /// Plugin id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file, hex.
+    pub sha256: String,
+    /// Its ABI major.
+    pub abi_major: u32,
+    /// Ids of its components.
+    pub components: Vec<String>,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Finds components by kind and id, and loads their plugins when they are wanted.
+pub struct Registry {
+    places: Vec<PathBuf>,
+    found: Vec<Found>,
+    libtorch_abi: Option<u64>,
+    loaded: Mutex<BTreeMap<String, Loaded>>,
+}
+
+impl Registry {
+    /// Looks at every plugin on the search path; loads none. `libtorch_abi` is the word of the
+    /// libtorch in this process.
+    pub fn new(path: &SearchPath, lock: Option<&Lock>, libtorch_abi: Option<u64>) -> Self {
+        Self {
+            places: path.places.clone(),
+            found: discover(path, lock),
+            libtorch_abi,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// Every plugin file, usable or not.
+    pub fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    fn usable(&self) -> impl Iterator<Item = (&Found, &Manifest)> {
+        self.found
+            .iter()
+            .filter(|found| found.status == Status::Ok)
+            .filter_map(|found| Some((found, found.manifest.as_ref()?)))
+    }
+
+    /// Returns the manifest of the usable plugin `id`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason if there is none.
+    pub fn manifest(&self, id: &str) -> Result<&Manifest> {
+        self.usable()
+            .find(|(_, manifest)| manifest.plugin.id == id)
+            .map(|(_, manifest)| manifest)
+            .ok_or_else(|| self.missing("plugin", id, self.usable().map(|(_, m)| m.plugin.id.clone())))
+    }
+
+    /// Lists the ids of all components of a kind.
+    pub fn ids(&self, kind: Kind) -> Vec<String> {
+        let mut ids: Vec<String> = self
+            .usable()
+            .flat_map(|(_, manifest)| manifest.plugin.components.get(&kind).into_iter().flatten().cloned())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    fn home(&self, kind: Kind, id: &str) -> Result<(&Found, &Manifest)> {
+        let homes: Vec<_> = self
+            .usable()
+            .filter(|(_, m)| m.plugin.components.get(&kind).is_some_and(|ids| ids.iter().any(|i| i == id)))
+            .collect();
+        match homes[..] {
+            [] => Err(self.missing(kind_name(kind), id, self.ids(kind))),
+            [home] => Ok(home),
+            [(first, _), (second, _), ..] => Err(Error::new(
+                Exit::Plugin,
+                "E0405",
+                format!(
+                    "two plugins bring the {} `{id}`: {} and {}",
+                    kind_name(kind),
+                    first.path.display(),
+                    second.path.display()
+                ),
+            )
+            .help("remove one of the files from the plugin path")),
+        }
+    }
+
+    fn missing(&self, what: &str, id: &str, known: impl IntoIterator<Item = String>) -> Error {
+        let mut message = format!("no {what} `{id}`");
+        if let Some(refused) = self.found.iter().find(|found| found.id() == id) {
+            let why = match &refused.status {
+                Status::Ok => "",
+                Status::Incompatible(why)
+                | Status::Untrusted(why)
+                | Status::Shadowed(why)
+                | Status::Broken(why) => why,
+            };
+            message += &format!(" that can be used: {}: {why}", refused.path.display());
+        }
+        let known: Vec<String> = known.into_iter().collect();
+        let nearest = suggest::nearest(id, known.iter().map(String::as_str));
+        let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
+        let help = match nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if known.is_empty() => format!("no plugin was found in {}", places.join(", ")),
+            None => format!("there are {}; searched {}", known.join(", "), places.join(", ")),
+        };
+        Error::new(Exit::Plugin, "E0401", message).help(help)
+    }
+
+    /// Describes a component; loads its plugin.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such component or its plugin is refused.
+    pub fn info(&self, kind: Kind, id: &str) -> Result<ComponentInfo> {
+        self.with_plugin(kind, id, |loaded| {
+            let info = loaded.components.iter().find(|info| info.kind == kind && info.id == id);
+            info.cloned().ok_or_else(|| mismatch(&loaded.used))
+        })
+    }
+
+    fn with_plugin<T>(&self, kind: Kind, id: &str, f: impl FnOnce(&Loaded) -> Result<T>) -> Result<T> {
+        let (found, manifest) = self.home(kind, id)?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = &manifest.plugin.id;
+        if !loaded.contains_key(name) {
+            loaded.insert(name.clone(), self.load(found, manifest)?);
+        }
+        f(&loaded[name])
+    }
+
+    fn load(&self, found: &Found, manifest: &Manifest) -> Result<Loaded> {
+        let unreadable = |e: std::io::Error| {
+            Error::new(Exit::Plugin, "E0416", format!("plugin {}: cannot be read: {e}", found.path.display()))
+        };
+        let before = stamp(&found.path).map_err(unreadable)?;
+        let (sha256, _) = lock::digest(&found.path).map_err(unreadable)?;
+        let plugin = open(&found.path, self.libtorch_abi)?;
+        // The file that was hashed must be the one that was mapped.
+        if stamp(&found.path).map_err(unreadable)? != before {
+            return Err(Error::new(
+                Exit::Plugin,
+                "E0409",
+                format!("plugin {} was replaced while it was being loaded", found.path.display()),
+            )
+            .help("try again when its build has finished"));
+        }
+        let copies = maps::files_named("libtorch_cpu.so");
+        if copies.len() > 1 {
+            let list: Vec<_> = copies.iter().map(|path| path.display().to_string()).collect();
+            return Err(Error::new(
+                Exit::Plugin,
+                "E0417",
+                format!("plugin {} brought a second libtorch: {}", found.path.display(), list.join(" and ")),
+            )
+            .help("link the plugin without an rpath to its own libtorch; it must use the host's"));
+        }
+        let name = &manifest.plugin.id;
+        plugin.init(name, Services::new(name))?;
+        let components = plugin.components(name)?;
+        let used = UsedPlugin {
+            id: name.clone(),
+            version: manifest.version.clone(),
+            sha256,
+            abi_major: manifest.abi_major,
+            components: components.iter().map(|info| info.id.clone()).collect(),
+            path: found.path.clone(),
+        };
+        if ids_by_kind(&components) != manifest.plugin.components {
+            return Err(mismatch(&used));
+        }
+        tracing::debug!(plugin = name, path = %found.path.display(), "plugin loaded");
+        Ok(Loaded { plugin, components, used })
+    }
+
+    fn create<T>(
+        &self,
+        kind: Kind,
+        id: &str,
+        config: &Value,
+        wrap: impl FnOnce(Instance) -> std::result::Result<T, CallError>,
+    ) -> Result<T> {
+        let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
+        self.with_plugin(kind, id, |loaded| Ok(wrap(loaded.plugin.create(id, &config)?)?))
+    }
+
+    /// Creates a strategy.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none of this id, its plugin is refused, or it rejects the configuration.
+    pub fn strategy(&self, id: &str, config: &Value) -> Result<ForeignStrategy> {
+        self.create(Kind::Strategy, id, config, ForeignStrategy::new)
+    }
+
+    /// Creates an architecture.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::strategy`].
+    pub fn architecture(&self, id: &str, config: &Value) -> Result<ForeignArchitecture> {
+        self.create(Kind::Architecture, id, config, ForeignArchitecture::new)
+    }
+
+    /// Creates a dataset.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::strategy`].
+    pub fn dataset(&self, id: &str, config: &Value) -> Result<ForeignDataset> {
+        self.create(Kind::Dataset, id, config, ForeignDataset::new)
+    }
+
+    /// Creates a metric of predictions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::strategy`].
+    pub fn prediction_metric(&self, id: &str, config: &Value) -> Result<ForeignPredictionMetric> {
+        self.create(Kind::PredictionMetric, id, config, ForeignPredictionMetric::new)
+    }
+
+    /// Creates a metric of structures.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::strategy`].
+    pub fn architecture_metric(&self, id: &str, config: &Value) -> Result<ForeignArchitectureMetric> {
+        self.create(Kind::ArchitectureMetric, id, config, ForeignArchitectureMetric::new)
+    }
+
+    /// Returns the version of the plugin that brings a component; loads nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such component.
+    pub fn version(&self, kind: Kind, id: &str) -> Result<String> {
+        Ok(self.home(kind, id)?.1.version.clone())
+    }
+
+    /// Lists the plugins that were loaded so far, by id.
+    pub fn used(&self) -> Vec<UsedPlugin> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.values().map(|l| l.used.clone()).collect()
+    }
+}
+
+/// Identity of a file's content: inode and times. The change time cannot be set at will.
+fn stamp(path: &std::path::Path) -> std::io::Result<(u64, u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = path.metadata()?;
+    Ok((meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()))
+}
+
+fn ids_by_kind(components: &[ComponentInfo]) -> BTreeMap<Kind, Vec<String>> {
+    let mut map: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
+    for info in components {
+        map.entry(info.kind).or_default().push(info.id.clone());
+    }
+    map.values_mut().for_each(|ids| ids.sort());
+    map
+}
+
+fn mismatch(plugin: &UsedPlugin) -> Error {
+    Error::new(
+        Exit::Plugin,
+        "E0418",
+        format!("plugin {} registers other components than its manifest lists", plugin.path.display()),
+    )
+    .help("make `components` in its manifest.json (sorted by id) agree with its `register!` lines")
+}
+
+/// Name of a kind in messages.
+pub(super) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Strategy => "strategy",
+        Kind::Architecture => "architecture",
+        Kind::Dataset => "dataset",
+        Kind::PredictionMetric => "prediction metric",
+        Kind::ArchitectureMetric => "architecture metric",
+    }
+}
+
+impl Catalogue for Registry {
+    fn recipe(&self, plugin: &str) -> Result<Value> {
+        self.manifest(plugin)?.plugin.recipe.clone().ok_or_else(|| {
+            Error::new(
+                Exit::Usage,
+                "E0402",
+                format!("plugin `{plugin}` has no recipe, so it cannot run alone"),
+            )
+            .help("name its components in a configuration file, or with `--set arch.plugin=…` and the like")
+        })
+    }
+
+    fn schema(&self, kind: Kind, component: &str) -> Result<Value> {
+        Ok(self.info(kind, component)?.config_schema)
+    }
+}

@@ -1,0 +1,264 @@
+//! The file `events.jsonl`: appended to, synced, never rewritten.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Record, RunEvent, VERSION,
+    codec::{self, LineError},
+};
+use crate::{
+    error::{Error, Exit, Result},
+    run::{atomic, fault::io_error, time::Timestamp},
+};
+
+/// The writing end. One process at a time may have one: see [`Claim`](crate::run::Claim).
+#[derive(Debug)]
+pub struct EventLog {
+    file: File,
+    path: PathBuf,
+    /// Events written.
+    seq: u64,
+    /// Bytes of whole lines.
+    length: u64,
+}
+
+impl EventLog {
+    /// Starts a log.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `path` exists or cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        let open = || {
+            let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+            atomic::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+            Ok(file)
+        };
+        let file = open().map_err(|e| io_error("create", path, &e))?;
+        Ok(Self { file, path: path.to_owned(), seq: 0, length: 0 })
+    }
+
+    /// Continues a log after showing `visit` what it holds. The rest of a line that was being
+    /// written when the last process died is cut off: nobody was told that it was written.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a whole line is damaged, `visit` fails, or the file cannot be written.
+    pub fn reopen(path: &Path, mut visit: impl FnMut(&Record) -> Result<()>) -> Result<Self> {
+        let mut reader = Reader::open(path)?;
+        for record in &mut reader {
+            visit(&record?)?;
+        }
+        let (seq, length) = (reader.seq, reader.length);
+        let open = || {
+            let file = OpenOptions::new().append(true).open(path)?;
+            if file.metadata()?.len() > length {
+                file.set_len(length)?;
+                file.sync_all()?;
+            }
+            Ok(file)
+        };
+        let file = open().map_err(|e| io_error("write to", path, &e))?;
+        Ok(Self { file, path: path.to_owned(), seq, length })
+    }
+
+    /// Writes `events` and returns when they are on the disk: all of them, for one sync.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an event cannot be written as JSON or the disk refuses; the log is then as before.
+    pub fn append(&mut self, events: Vec<RunEvent>) -> Result<Vec<Record>> {
+        let time = Timestamp::now();
+        let mut lines = String::new();
+        let mut records = Vec::with_capacity(events.len());
+        for (seq, event) in (self.seq + 1..).zip(events) {
+            let record = Record { v: VERSION, seq, time, event };
+            lines.push_str(&codec::encode(&record)?);
+            lines.push('\n');
+            records.push(record);
+        }
+        let written = self.file.write_all(lines.as_bytes()).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // A failed cut leaves a torn last line, which the next `reopen` cuts.
+            let _ = self.file.set_len(self.length);
+            return Err(io_error("write to", &self.path, &error));
+        }
+        self.seq += records.len() as u64;
+        self.length += lines.len() as u64;
+        Ok(records)
+    }
+}
+
+/// The reading end: yields the events in order, and stops before a torn last line.
+#[derive(Debug)]
+pub struct Reader {
+    file: BufReader<File>,
+    path: PathBuf,
+    line: Vec<u8>,
+    /// Events read.
+    seq: u64,
+    /// Bytes of the lines read.
+    length: u64,
+}
+
+impl Reader {
+    /// Opens a log that another process may be writing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| io_error("open", path, &e))?;
+        Ok(Self { file: BufReader::new(file), path: path.to_owned(), line: Vec::new(), seq: 0, length: 0 })
+    }
+
+    fn refuse(&self, error: LineError) -> Error {
+        let line = self.seq + 1;
+        let message = format!("{}, line {line}: {error}", self.path.display());
+        match error {
+            LineError::Newer(_) => Error::new(Exit::Environment, "E0708", message)
+                .help("use the nashost that wrote this run, or a newer one"),
+            LineError::Damaged | LineError::OutOfOrder { .. } | LineError::Unknown(_) => {
+                Error::new(Exit::Environment, "E0707", message).help(format!(
+                    "restore the file from a copy; {} events before that line are sound",
+                    self.seq
+                ))
+            }
+        }
+    }
+
+    fn read_line(&mut self) -> io::Result<bool> {
+        self.line.clear();
+        self.file.read_until(b'\n', &mut self.line)?;
+        Ok(self.line.pop() == Some(b'\n'))
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.read_line() {
+            Err(error) => Some(Err(io_error("read", &self.path, &error))),
+            Ok(false) => None,
+            Ok(true) => Some(match codec::decode(&self.line, self.seq + 1) {
+                Err(error) => Err(self.refuse(error)),
+                Ok(record) => {
+                    self.seq += 1;
+                    self.length += self.line.len() as u64 + 1;
+                    Ok(record)
+                }
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::run::testing;
+
+    fn written(path: &Path) -> Vec<Record> {
+        EventLog::create(path).unwrap().append(testing::run()).unwrap()
+    }
+
+    fn read(path: &Path) -> Result<Vec<Record>> {
+        Reader::open(path)?.collect()
+    }
+
+    #[test]
+    fn a_log_cut_at_any_byte_holds_a_prefix_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let warning = |message: &str| RunEvent::Warning { message: message.to_owned() };
+        let events = vec![warning("ä"), RunEvent::Candidate(testing::candidate(0, 0.1)), warning("")];
+        let records = EventLog::create(&path).unwrap().append(events).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        for length in 0..=bytes.len() {
+            fs::write(&path, &bytes[..length]).unwrap();
+            let kept = bytes[..length].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(read(&path).unwrap(), records[..kept], "reading {length} bytes");
+            let mut seen = Vec::new();
+            let visit = |record: &Record| {
+                seen.push(record.clone());
+                Ok(())
+            };
+            let mut log = EventLog::reopen(&path, visit).unwrap();
+            assert_eq!(seen, records[..kept], "reopening {length} bytes");
+            let added = log.append(vec![warning("on")]).unwrap();
+            let whole = read(&path).unwrap();
+            assert_eq!(whole, [&records[..kept], &added].concat(), "going on after {length} bytes");
+        }
+    }
+
+    #[test]
+    fn damage_to_a_whole_line_is_refused_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        written(&path);
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let changed = lines[3].replacen(':', ": ", 1);
+        let mut damaged: Vec<&str> = lines.clone();
+        damaged[3] = &changed;
+        let mut missing = lines.clone();
+        missing.remove(3);
+        let mut repeated = lines.clone();
+        repeated[3] = lines[2];
+        let mut empty = lines.clone();
+        empty[3] = "";
+        for (what, lines) in
+            [("damaged", damaged), ("missing", missing), ("repeated", repeated), ("empty", empty)]
+        {
+            let bytes = lines.join("\n") + "\n";
+            fs::write(&path, &bytes).unwrap();
+            for error in [read(&path).unwrap_err(), EventLog::reopen(&path, |_| Ok(())).unwrap_err()] {
+                assert_eq!((error.code, error.exit), ("E0707", Exit::Environment), "{what}");
+                assert!(error.message.contains("line 4"), "{what}: {}", error.message);
+            }
+            assert_eq!(fs::read_to_string(&path).unwrap(), bytes, "a damaged log is left as it is");
+        }
+    }
+
+    #[test]
+    fn a_log_is_never_started_over_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        written(&path);
+        assert_eq!(EventLog::create(&path).unwrap_err().code, "E0702");
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_written_leaves_the_log_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut log = EventLog::create(&path).unwrap();
+        log.append(vec![testing::run().remove(0)]).unwrap();
+        let good = fs::read(&path).unwrap();
+        let bad = RunEvent::Candidate(testing::candidate(0, f64::NAN));
+        assert_eq!(
+            log.append(vec![RunEvent::Candidate(testing::candidate(1, 1.0)), bad]).unwrap_err().code,
+            "E0709"
+        );
+        assert_eq!(fs::read(&path).unwrap(), good);
+        log.append(vec![RunEvent::Candidate(testing::candidate(1, 1.0))]).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_full_disk_has_its_own_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut log = EventLog::create(&path).unwrap();
+        log.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let error = log.append(vec![testing::run().remove(0)]).unwrap_err();
+        assert_eq!((error.code, error.exit), ("E0703", Exit::Environment));
+        assert_eq!(log.seq, 0);
+    }
+}

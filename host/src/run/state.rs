@@ -1,0 +1,383 @@
+//! What the events of a run add up to.
+
+use std::{collections::BTreeMap, slice};
+
+use nashost_plugin_api::{dataset::Part, strategy::SearchResult};
+
+use super::{
+    claim::Ending,
+    events::{
+        Baseline, Candidate, DataReady, Failure, PortableArchitecture, Record, RunEvent, RunStarted,
+        SearchStarted, SplitMade,
+    },
+    time::Timestamp,
+    trial::{CheckpointReport, EpochReport, TestReport, TrialEvent, TrialRequest},
+};
+use crate::error::{Error, Exit, Result};
+
+/// The state of a run after some of its events.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    /// When and what began.
+    pub started: Option<(Timestamp, RunStarted)>,
+    /// The data.
+    pub data: Option<DataReady>,
+    /// Its parts.
+    pub split: Option<SplitMade>,
+    /// What readers of the results must know.
+    pub warnings: Vec<String>,
+    /// The search.
+    pub search: Option<SearchState>,
+    /// Structures by their id.
+    pub architectures: BTreeMap<String, PortableArchitecture>,
+    /// Trials by their number.
+    pub trials: BTreeMap<u32, TrialState>,
+    /// Trivial predictors, as they came.
+    pub baselines: Vec<Baseline>,
+    /// When and how the run ended.
+    pub finished: Option<(Timestamp, Ending, Option<Failure>)>,
+    /// When the last event was written.
+    pub last: Option<Timestamp>,
+}
+
+/// The state of a search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchState {
+    /// What is searched.
+    pub started: SearchStarted,
+    /// Answered proposals, in their order.
+    pub candidates: Vec<CandidateRow>,
+    /// What was found, and the seconds it took.
+    pub finished: Option<(SearchResult, f64)>,
+}
+
+/// A candidate in little memory: searches have 100,000 of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CandidateRow {
+    /// [`Candidate::id`].
+    pub id: u64,
+    /// [`Candidate::spec`] as compact JSON.
+    pub spec: Box<str>,
+    /// [`Candidate::origin`].
+    pub origin: Box<str>,
+    /// [`Candidate::value`].
+    pub value: Option<f64>,
+    /// [`Candidate::spread`].
+    pub spread: Option<f64>,
+    /// [`Candidate::seconds`].
+    pub seconds: f64,
+    /// [`Candidate::rejected`].
+    pub rejected: Option<Box<str>>,
+    /// [`Candidate::why`].
+    pub why: Option<Box<str>>,
+    /// [`Candidate::costs`].
+    pub costs: BTreeMap<String, f64>,
+}
+
+impl From<&Candidate> for CandidateRow {
+    fn from(candidate: &Candidate) -> Self {
+        let Candidate { id, spec, origin, value, spread, seconds, rejected, why, costs } = candidate;
+        Self {
+            id: *id,
+            spec: spec.to_string().into(),
+            origin: origin.as_str().into(),
+            value: *value,
+            spread: *spread,
+            seconds: *seconds,
+            rejected: rejected.as_deref().map(Into::into),
+            why: why.as_deref().map(Into::into),
+            costs: costs.clone(),
+        }
+    }
+}
+
+/// The state of a trial. It survives attempts: a later one may go on from a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialState {
+    /// What the current attempt is to do.
+    pub request: TrialRequest,
+    /// Key of [`State::architectures`].
+    pub architecture: String,
+    /// When the current attempt began.
+    pub started: Option<Timestamp>,
+    /// Epochs by their number; an epoch that is trained again replaces itself and all later ones.
+    pub epochs: BTreeMap<u32, EpochReport>,
+    /// Checkpoints by their kind.
+    pub checkpoints: BTreeMap<String, CheckpointReport>,
+    /// When and how the current attempt ended.
+    pub ended: Option<(Timestamp, std::result::Result<TestReport, Failure>)>,
+}
+
+impl TrialState {
+    /// The word for the state in tables: `queued`, `running`, `done` or `failed`.
+    pub fn phase(&self) -> &'static str {
+        match (&self.ended, self.started) {
+            (Some((_, Ok(_))), _) => "done",
+            (Some((_, Err(_))), _) => "failed",
+            (None, Some(_)) => "running",
+            (None, None) => "queued",
+        }
+    }
+
+    /// The final evaluation, if there was one.
+    pub fn test(&self) -> Option<&TestReport> {
+        self.ended.as_ref().and_then(|(_, end)| end.as_ref().ok())
+    }
+
+    /// Why the trial has no result, if it failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.ended.as_ref().and_then(|(_, end)| end.as_ref().err())
+    }
+
+    /// Seconds of training.
+    pub fn train_seconds(&self) -> f64 {
+        self.epochs.values().fold(0.0, |sum, epoch| sum + epoch.train_seconds)
+    }
+}
+
+impl State {
+    /// Adds up events.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an event cannot follow those before it.
+    pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<Self> {
+        let mut state = Self::default();
+        for record in records {
+            state.check(&record.event)?;
+            state.apply(record);
+        }
+        Ok(state)
+    }
+
+    /// Checks that `event` can come next.
+    ///
+    /// # Errors
+    ///
+    /// Says what it lacks.
+    pub fn check(&self, event: &RunEvent) -> Result<()> {
+        let problem = match event {
+            RunEvent::RunStarted(_) => self.started.is_some().then(|| "the run began before".to_owned()),
+            _ if self.started.is_none() => Some("the run has not begun".to_owned()),
+            RunEvent::Candidate(candidate) => self.candidates_problem(slice::from_ref(candidate)),
+            RunEvent::SearchFinished { .. } => {
+                self.search.is_none().then(|| "the search that ended has not begun".to_owned())
+            }
+            RunEvent::TrialQueued { architecture, .. } if !self.architectures.contains_key(architecture) => {
+                Some(format!("nothing is known of architecture {architecture}"))
+            }
+            RunEvent::TrialQueued { request, .. } => {
+                let last = self.trials.get(&request.trial).map_or(0, |trial| trial.request.attempt);
+                (request.attempt != last + 1).then(|| {
+                    format!("attempt {} of {} follows attempt {last}", request.attempt, request.name())
+                })
+            }
+            RunEvent::Trial { trial, attempt, .. } => {
+                let known = self.trials.get(trial).is_some_and(|t| t.request.attempt == *attempt);
+                (!known).then(|| format!("attempt {attempt} of trial {trial} is not queued"))
+            }
+            _ => None,
+        };
+        no_problem(problem)
+    }
+
+    /// Checks that `candidates` can come next, in this order.
+    ///
+    /// # Errors
+    ///
+    /// Says what they lack.
+    pub fn check_candidates(&self, candidates: &[Candidate]) -> Result<()> {
+        no_problem(self.candidates_problem(candidates))
+    }
+
+    fn candidates_problem(&self, candidates: &[Candidate]) -> Option<String> {
+        let Some(search) = &self.search else {
+            return Some("a candidate has no search".to_owned());
+        };
+        let known = search.candidates.last().map(|last| last.id);
+        let ids: Vec<u64> = known.into_iter().chain(candidates.iter().map(|c| c.id)).collect();
+        ids.windows(2)
+            .find(|pair| pair[0] >= pair[1])
+            .map(|pair| format!("candidate {} comes after candidate {}", pair[1], pair[0]))
+    }
+
+    /// Adds an event that [`State::check`] accepts.
+    pub fn apply(&mut self, record: &Record) {
+        let time = record.time;
+        self.last = Some(time);
+        // What follows an end is a run that was taken up again.
+        self.finished = None;
+        match &record.event {
+            RunEvent::RunStarted(started) => self.started = Some((time, started.clone())),
+            RunEvent::Warning { message } => self.warnings.push(message.clone()),
+            RunEvent::DataReady(data) => self.data = Some(data.clone()),
+            RunEvent::SplitMade(split) => self.split = Some(split.clone()),
+            RunEvent::SearchStarted(started) => {
+                self.search =
+                    Some(SearchState { started: started.clone(), candidates: Vec::new(), finished: None });
+            }
+            RunEvent::Candidate(candidate) => {
+                if let Some(search) = &mut self.search {
+                    search.candidates.push(candidate.into());
+                }
+            }
+            RunEvent::SearchFinished { result, seconds } => {
+                if let Some(search) = &mut self.search {
+                    search.finished = Some((result.clone(), *seconds));
+                }
+            }
+            RunEvent::ArchitectureReady(architecture) => {
+                self.architectures.insert(architecture.id.clone(), (**architecture).clone());
+            }
+            RunEvent::TrialQueued { request, architecture } => self.queue(request, architecture),
+            RunEvent::Trial { trial, report, .. } => {
+                if let Some(trial) = self.trials.get_mut(trial) {
+                    trial.apply(time, report);
+                }
+            }
+            RunEvent::Baseline(baseline) => self.baselines.push(baseline.clone()),
+            RunEvent::RunFinished { ending, failure } => {
+                self.finished = Some((time, *ending, failure.clone()));
+            }
+        }
+    }
+
+    fn queue(&mut self, request: &TrialRequest, architecture: &str) {
+        let (epochs, checkpoints) =
+            self.trials.remove(&request.trial).map(|t| (t.epochs, t.checkpoints)).unwrap_or_default();
+        let trial = TrialState {
+            request: request.clone(),
+            architecture: architecture.to_owned(),
+            started: None,
+            epochs,
+            checkpoints,
+            ended: None,
+        };
+        self.trials.insert(request.trial, trial);
+    }
+
+    /// Identity of the run; empty before its first event.
+    pub fn run_id(&self) -> &str {
+        self.started.as_ref().map_or("", |(_, started)| &started.run_id)
+    }
+
+    /// Label names; none before the data is ready.
+    pub fn labels(&self) -> &[String] {
+        self.data.as_ref().map_or(&[], |data| &data.info.labels)
+    }
+
+    /// Number of images in `part`.
+    pub fn images(&self, part: Part) -> Option<u64> {
+        Some(self.split.as_ref()?.parts.get(&part)?.images)
+    }
+
+    /// Number of images in `part` with the finding `label`.
+    pub fn positives(&self, part: Part, label: usize) -> Option<u64> {
+        self.split.as_ref()?.parts.get(&part)?.positives.get(label).copied()
+    }
+}
+
+fn no_problem(problem: Option<String>) -> Result<()> {
+    problem.map_or(Ok(()), |problem| {
+        Err(Error::new(Exit::Environment, "E0710", format!("the events contradict each other: {problem}"))
+            .help("restore events.jsonl from a copy"))
+    })
+}
+
+impl TrialState {
+    fn apply(&mut self, time: Timestamp, report: &TrialEvent) {
+        match report {
+            TrialEvent::Started { .. } => self.started = Some(time),
+            TrialEvent::Step { .. } => {}
+            TrialEvent::Epoch(epoch) => {
+                self.epochs.retain(|number, _| *number < epoch.epoch);
+                self.epochs.insert(epoch.epoch, epoch.clone());
+            }
+            TrialEvent::Checkpoint(checkpoint) => {
+                self.checkpoints.insert(checkpoint.kind.clone(), checkpoint.clone());
+            }
+            TrialEvent::Finished(report) => self.ended = Some((time, Ok(report.clone()))),
+            TrialEvent::Failed { code, message } => {
+                let failure = Failure { code: code.clone(), message: message.clone() };
+                self.ended = Some((time, Err(failure)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{events::VERSION, testing};
+
+    fn records(events: Vec<RunEvent>) -> Vec<Record> {
+        events.into_iter().zip(1..).map(|(event, seq)| testing::record(seq, event)).collect()
+    }
+
+    #[test]
+    fn the_events_of_a_run_add_up() {
+        let state = State::fold(&records(testing::run())).unwrap();
+        assert_eq!(state.run_id(), testing::RUN_ID);
+        let search = state.search.as_ref().unwrap();
+        assert_eq!(search.candidates.len(), 3);
+        assert!(search.finished.is_some());
+        let phases: Vec<_> = state.trials.values().map(TrialState::phase).collect();
+        assert_eq!(phases, ["done", "failed"]);
+        assert_eq!(state.trials[&1].epochs.len(), 2);
+        assert_eq!(state.trials[&1].train_seconds(), 3.0);
+        assert_eq!(state.trials[&2].failure().unwrap().code, "E0601");
+        assert!(state.finished.is_some());
+    }
+
+    #[test]
+    fn folding_in_two_parts_is_folding_at_once() {
+        let records = records(testing::run());
+        let whole = State::fold(&records).unwrap();
+        for cut in 0..records.len() {
+            let mut state = State::fold(&records[..cut]).unwrap();
+            for record in &records[cut..] {
+                state.apply(record);
+            }
+            assert_eq!(state, whole, "cut after {cut} events");
+        }
+    }
+
+    #[test]
+    fn a_second_attempt_goes_on_from_the_epochs_of_the_first() {
+        let mut events = testing::run();
+        let again = testing::queued(2, 2);
+        let epoch = |n, loss| testing::trial(2, 2, TrialEvent::Epoch(testing::epoch(n, loss)));
+        events.extend([again, epoch(1, 0.5), epoch(2, 0.4), epoch(1, 0.3)]);
+        let state = State::fold(&records(events)).unwrap();
+        let trial = &state.trials[&2];
+        assert_eq!((trial.phase(), trial.request.attempt), ("queued", 2));
+        assert_eq!(
+            trial.epochs.keys().collect::<Vec<_>>(),
+            [&1],
+            "training again from the start drops epoch 2"
+        );
+        assert_eq!(trial.epochs[&1].train_loss, 0.3);
+        assert!(state.finished.is_none(), "the run goes on");
+    }
+
+    #[test]
+    fn events_that_cannot_follow_are_refused() {
+        let state = State::fold(&records(testing::run())).unwrap();
+        let events = [
+            testing::run().remove(0),
+            RunEvent::Candidate(testing::candidate(2, 1.0)),
+            testing::queued(1, 3),
+            testing::queued(3, 2),
+            testing::trial(1, 2, TrialEvent::Started { params: 1, macs: 1 }),
+            testing::trial(9, 1, TrialEvent::Started { params: 1, macs: 1 }),
+        ];
+        for event in events {
+            assert_eq!(state.check(&event).unwrap_err().code, "E0710", "{event:?}");
+        }
+        for event in testing::run().into_iter().skip(1) {
+            let error = State::default().check(&event).unwrap_err();
+            assert!(error.message.contains("has not begun"), "{event:?}");
+        }
+        assert_eq!(VERSION, 1, "a test of reading version 1 must come with version 2");
+    }
+}

@@ -1,0 +1,346 @@
+//! The plugin's side of the extension tables: plain traits behind guarded C functions.
+
+use std::{ffi::c_void, sync::Mutex};
+
+use abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    error::{FfiError, code},
+    export::Extension,
+    ext::{
+        ARCHITECTURE_METRIC_V1, ARCHITECTURE_V1, ArchitectureMetricV1, ArchitectureV1, DATASET_V1, DatasetV1,
+        Done, Json, PREDICTION_METRIC_V1, PixelBuffer, PredictionBuffer, PredictionMetricV1, STRATEGY_V1,
+        SearchContextV1, StrategyV1, This,
+    },
+    guard::Slot,
+    root::RawInstance,
+};
+use crate::{
+    architecture::{Architecture, Spec},
+    component::{PluginError, PluginResult},
+    dataset::{Dataset, Pixels, Target},
+    metric::{ArchitectureMetric, Direction, PredictionMetric, Predictions},
+    sdk::Cancelled,
+    strategy::{SearchContext, Strategy},
+};
+
+/// Turns an author's error into the one that crosses.
+pub(crate) fn to_ffi(error: PluginError) -> FfiError {
+    let code = if error.downcast_ref::<Cancelled>().is_some() { code::CANCELLED } else { code::OTHER };
+    FfiError::from_error(code, &*error)
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<RString, FfiError> {
+    serde_json::to_string(value).map(RString::from).map_err(|e| FfiError::from_error(code::OTHER, &e))
+}
+
+fn from_json<T: DeserializeOwned>(what: &str, text: RStr<'_>) -> Result<T, FfiError> {
+    serde_json::from_str(text.as_str())
+        .map_err(|e| FfiError::new(code::MALFORMED, format!("malformed {what}: {e}")))
+}
+
+/// # Safety
+///
+/// `this` must come from [`raw`] with the same `T`, and must not have been dropped.
+unsafe fn slot<'a, T>(this: This) -> &'a Slot<T> {
+    // SAFETY: guaranteed by the caller.
+    unsafe { &*this.cast::<Slot<T>>() }
+}
+
+unsafe extern "C" fn drop_slot<T>(this: This) {
+    // SAFETY: the host drops an instance once, and `this` came from `raw::<T>`.
+    let slot = unsafe { Box::from_raw(this.cast::<Slot<T>>()) };
+    // A panicking destructor would abort the host; the panic hook has logged it.
+    let _ = super::guard::call(move || {
+        drop(slot);
+        Ok(())
+    });
+}
+
+fn raw<T>(value: T, query: unsafe extern "C" fn(This, RStr<'_>) -> *const c_void) -> RawInstance {
+    RawInstance { this: Box::into_raw(Box::new(Slot::new(value))).cast(), drop_fn: drop_slot::<T>, query }
+}
+
+/// Defines one guarded function of a table: `fn name<T: Trait>(slot, args) -> Ret { body }`.
+macro_rules! guarded {
+    ($(fn $name:ident<$t:ident: $bound:path>($self:ident: $slot:ty $(, $arg:ident: $ty:ty)*) -> $ret:ty $body:block)*) => {$(
+        unsafe extern "C" fn $name<$t: $bound>(this: This $(, $arg: $ty)*) -> $ret {
+            // SAFETY: the host passes the instance whose query answered this table.
+            unsafe { slot::<$slot>(this) }.call(|$self| $body)
+        }
+    )*};
+}
+
+/// A strategy takes `&mut self`; the mutex makes that sound even if a host forgets to serialise.
+type Exclusive<T> = Mutex<T>;
+
+fn locked<T>(mutex: &Exclusive<T>) -> Result<std::sync::MutexGuard<'_, T>, FfiError> {
+    mutex.lock().map_err(|_| FfiError::new(code::POISONED, "this instance panicked earlier"))
+}
+
+/// The host's search context as the plugin sees it.
+struct ForeignContext(*const SearchContextV1);
+
+impl ForeignContext {
+    fn spec(&self, answer: Json) -> PluginResult<Spec> {
+        let text = answer.into_result().map_err(|e| PluginError::from(e.message.into_string()))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    fn table(&self) -> &SearchContextV1 {
+        // SAFETY: the host keeps the table alive during `ask`, the only call that makes a
+        // `ForeignContext`; all fields belong to the first release.
+        unsafe { &*self.0 }
+    }
+}
+
+impl SearchContext for ForeignContext {
+    fn initial(&self) -> PluginResult<Spec> {
+        let table = self.table();
+        // SAFETY: the host's function gets the host's own context.
+        self.spec(unsafe { (table.initial)(table.ctx) })
+    }
+
+    fn sample(&self, seed: u64) -> PluginResult<Spec> {
+        let table = self.table();
+        // SAFETY: the host's function gets the host's own context.
+        self.spec(unsafe { (table.sample)(table.ctx, seed) })
+    }
+
+    fn mutate(&self, spec: &Spec, strength: u32, seed: u64) -> PluginResult<Spec> {
+        let table = self.table();
+        let text = serde_json::to_string(spec)?;
+        // SAFETY: the host's function gets the host's own context.
+        self.spec(unsafe { (table.mutate)(table.ctx, text.as_str().into(), strength, seed) })
+    }
+
+    fn violation(&self, spec: &Spec) -> PluginResult<Option<String>> {
+        let table = self.table();
+        let text = serde_json::to_string(spec)?;
+        // SAFETY: the host's function gets the host's own context.
+        let answer = unsafe { (table.violation)(table.ctx, text.as_str().into()) };
+        let name = answer.into_result().map_err(|e| PluginError::from(e.message.into_string()))?;
+        Ok((!name.is_empty()).then(|| name.into_string()))
+    }
+
+    fn direction(&self) -> Direction {
+        if self.table().direction == 0 { Direction::Higher } else { Direction::Lower }
+    }
+
+    fn seed(&self) -> u64 {
+        self.table().seed
+    }
+}
+
+mod strategy {
+    use super::*;
+
+    guarded! {
+        fn describe<T: Strategy>(s: Exclusive<T>) -> Json { to_json(&locked(s)?.describe()) }
+        fn ask<T: Strategy>(s: Exclusive<T>, context: *const SearchContextV1, n: u32) -> Json {
+            to_json(&locked(s)?.ask(&ForeignContext(context), n).map_err(to_ffi)?)
+        }
+        fn tell<T: Strategy>(s: Exclusive<T>, outcomes: RStr<'_>) -> Done {
+            let outcomes: Vec<_> = from_json("outcomes", outcomes)?;
+            locked(s)?.tell(&outcomes).map_err(to_ffi)
+        }
+        fn checkpoint<T: Strategy>(s: Exclusive<T>) -> RResult<RVec<u8>, FfiError> {
+            locked(s)?.checkpoint().map(RVec::from).map_err(to_ffi)
+        }
+        fn restore<T: Strategy>(s: Exclusive<T>, state: RSlice<'_, u8>) -> Done {
+            locked(s)?.restore(state.as_slice()).map_err(to_ffi)
+        }
+        fn result<T: Strategy>(s: Exclusive<T>) -> Json { to_json(&locked(s)?.result().map_err(to_ffi)?) }
+    }
+
+    pub(super) unsafe extern "C" fn query<T: Strategy>(_: This, id: RStr<'_>) -> *const c_void {
+        let table: &'static StrategyV1 = &const {
+            StrategyV1 {
+                describe: describe::<T>,
+                ask: ask::<T>,
+                tell: tell::<T>,
+                checkpoint: checkpoint::<T>,
+                restore: restore::<T>,
+                result: result::<T>,
+            }
+        };
+        answer(id, STRATEGY_V1, table)
+    }
+}
+
+mod architecture {
+    use super::*;
+
+    guarded! {
+        fn describe<T: Architecture>(a: T) -> Json { to_json(&a.describe()) }
+        fn initial<T: Architecture>(a: T) -> Json { to_json(&a.initial().map_err(to_ffi)?) }
+        fn sample<T: Architecture>(a: T, seed: u64) -> Json { to_json(&a.sample(seed).map_err(to_ffi)?) }
+        fn mutate<T: Architecture>(a: T, spec: RStr<'_>, strength: u32, seed: u64) -> Json {
+            to_json(&a.mutate(&from_json("spec", spec)?, strength, seed).map_err(to_ffi)?)
+        }
+        fn graph<T: Architecture>(a: T, spec: RStr<'_>, geometry: RStr<'_>) -> Json {
+            let (spec, geometry) = (from_json("spec", spec)?, from_json("geometry", geometry)?);
+            to_json(&a.graph(&spec, &geometry).map_err(to_ffi)?)
+        }
+        fn counters<T: Architecture>(a: T, spec: RStr<'_>, geometry: RStr<'_>) -> Json {
+            let (spec, geometry) = (from_json("spec", spec)?, from_json("geometry", geometry)?);
+            to_json(&a.counters(&spec, &geometry).map_err(to_ffi)?)
+        }
+        fn import<T: Architecture>(a: T, format: RStr<'_>, text: RStr<'_>) -> Json {
+            to_json(&a.import(format.as_str(), text.as_str()).map_err(to_ffi)?)
+        }
+        fn export<T: Architecture>(a: T, format: RStr<'_>, spec: RStr<'_>) -> Json {
+            a.export(format.as_str(), &from_json("spec", spec)?).map(RString::from).map_err(to_ffi)
+        }
+        fn pretrained_names<T: Architecture>(a: T, spec: RStr<'_>) -> Json {
+            to_json(&a.pretrained_names(&from_json("spec", spec)?).map_err(to_ffi)?)
+        }
+    }
+
+    pub(super) unsafe extern "C" fn query<T: Architecture>(_: This, id: RStr<'_>) -> *const c_void {
+        let table: &'static ArchitectureV1 = &const {
+            ArchitectureV1 {
+                describe: describe::<T>,
+                initial: initial::<T>,
+                sample: sample::<T>,
+                mutate: mutate::<T>,
+                graph: graph::<T>,
+                counters: counters::<T>,
+                import: import::<T>,
+                export: export::<T>,
+                pretrained_names: pretrained_names::<T>,
+            }
+        };
+        answer(id, ARCHITECTURE_V1, table)
+    }
+}
+
+mod dataset {
+    use super::*;
+
+    fn buffer(pixels: Pixels) -> PixelBuffer {
+        PixelBuffer {
+            height: pixels.height as u64,
+            width: pixels.width as u64,
+            channels: pixels.channels as u32,
+            value_size: pixels.dtype.size() as u32,
+            data: pixels.data.into(),
+        }
+    }
+
+    fn no_image() -> PixelBuffer {
+        PixelBuffer { height: 0, width: 0, channels: 0, value_size: 1, data: RVec::new() }
+    }
+
+    guarded! {
+        fn describe<T: Dataset>(d: T) -> Json { to_json(&d.describe().map_err(to_ffi)?) }
+        fn records<T: Dataset>(d: T) -> Json { to_json(&d.records().map_err(to_ffi)?) }
+        fn stamp<T: Dataset>(d: T) -> Json { d.stamp().map(RString::from).map_err(to_ffi) }
+        fn pixels<T: Dataset>(d: T, index: u64) -> RResult<PixelBuffer, FfiError> {
+            d.pixels(index as usize).map(buffer).map_err(to_ffi)
+        }
+        fn mask<T: Dataset>(d: T, index: u64, label: u64) -> RResult<PixelBuffer, FfiError> {
+            let mask = d.mask(index as usize, label as usize).map_err(to_ffi)?;
+            Ok(mask.map_or_else(no_image, buffer))
+        }
+    }
+
+    pub(super) unsafe extern "C" fn query<T: Dataset>(_: This, id: RStr<'_>) -> *const c_void {
+        let table: &'static DatasetV1 = &const {
+            DatasetV1 {
+                describe: describe::<T>,
+                records: records::<T>,
+                stamp: stamp::<T>,
+                pixels: pixels::<T>,
+                mask: mask::<T>,
+            }
+        };
+        answer(id, DATASET_V1, table)
+    }
+}
+
+mod prediction_metric {
+    use super::*;
+
+    guarded! {
+        fn outputs<T: PredictionMetric>(m: T) -> Json { to_json(&m.outputs()) }
+        fn evaluate<T: PredictionMetric>(m: T, predictions: *const PredictionBuffer) -> Json {
+            // SAFETY: the host passes a buffer that is valid for this call.
+            let buffer = unsafe { &*predictions };
+            let (labels, n) = (buffer.labels as usize, (buffer.labels * buffer.images) as usize);
+            // SAFETY: the contract of `PredictionBuffer` gives these lengths; the host never
+            // passes null, not even for empty tables.
+            let (scores, codes, thresholds) = unsafe {
+                (
+                    std::slice::from_raw_parts(buffer.scores, n),
+                    std::slice::from_raw_parts(buffer.targets, n),
+                    std::slice::from_raw_parts(buffer.thresholds, labels),
+                )
+            };
+            let targets: Option<Vec<Target>> = codes.iter().map(|&code| Target::from_code(code)).collect();
+            let targets = targets
+                .ok_or_else(|| FfiError::new(code::MALFORMED, "a target is not 0, 1 or -1"))?;
+            let predictions = Predictions { labels, scores, targets: &targets, thresholds };
+            to_json(&m.evaluate(&predictions).map_err(to_ffi)?)
+        }
+    }
+
+    pub(super) unsafe extern "C" fn query<T: PredictionMetric>(_: This, id: RStr<'_>) -> *const c_void {
+        let table: &'static PredictionMetricV1 =
+            &const { PredictionMetricV1 { outputs: outputs::<T>, evaluate: evaluate::<T> } };
+        answer(id, PREDICTION_METRIC_V1, table)
+    }
+}
+
+mod architecture_metric {
+    use super::*;
+
+    guarded! {
+        fn describe<T: ArchitectureMetric>(m: T) -> Json { to_json(&m.describe()) }
+        fn score<T: ArchitectureMetric>(m: T, candidates: RStr<'_>, context: RStr<'_>) -> Json {
+            let candidates: Vec<_> = from_json("candidates", candidates)?;
+            to_json(&m.score(&candidates, &from_json("context", context)?).map_err(to_ffi)?)
+        }
+    }
+
+    pub(super) unsafe extern "C" fn query<T: ArchitectureMetric>(_: This, id: RStr<'_>) -> *const c_void {
+        let table: &'static ArchitectureMetricV1 =
+            &const { ArchitectureMetricV1 { describe: describe::<T>, score: score::<T> } };
+        answer(id, ARCHITECTURE_METRIC_V1, table)
+    }
+}
+
+/// Answers a query: with the table of the component's kind, or one that the whole plugin offers.
+fn answer<V>(id: RStr<'_>, known: &str, table: &'static V) -> *const c_void {
+    if id.as_str() == known {
+        return std::ptr::from_ref(table).cast();
+    }
+    let offered = inventory::iter::<Extension>.into_iter().find(|extension| extension.id == id.as_str());
+    offered.map_or(std::ptr::null(), |extension| extension.table)
+}
+
+/// Boxes a strategy for the trip to the host.
+pub(crate) fn strategy<T: Strategy>(component: T) -> RawInstance {
+    raw::<Exclusive<T>>(Mutex::new(component), strategy::query::<T>)
+}
+
+/// Boxes an architecture for the trip to the host.
+pub(crate) fn architecture<T: Architecture>(component: T) -> RawInstance {
+    raw(component, architecture::query::<T>)
+}
+
+/// Boxes a dataset for the trip to the host.
+pub(crate) fn dataset<T: Dataset>(component: T) -> RawInstance {
+    raw(component, dataset::query::<T>)
+}
+
+/// Boxes a prediction metric for the trip to the host.
+pub(crate) fn prediction_metric<T: PredictionMetric>(component: T) -> RawInstance {
+    raw(component, prediction_metric::query::<T>)
+}
+
+/// Boxes an architecture metric for the trip to the host.
+pub(crate) fn architecture_metric<T: ArchitectureMetric>(component: T) -> RawInstance {
+    raw(component, architecture_metric::query::<T>)
+}

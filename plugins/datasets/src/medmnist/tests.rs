@@ -1,0 +1,147 @@
+use std::fs::File;
+
+use nashost_plugin_api::dataset::Target;
+use ndarray::{Array2, Array3, Array4};
+use ndarray_npy::NpzWriter;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Writes an npz file with the given arrays.
+fn npz(name: &str, fill: impl FnOnce(&mut NpzWriter<File>)) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    let mut writer = NpzWriter::new(File::create(&path).unwrap());
+    fill(&mut writer);
+    writer.finish().unwrap();
+    (folder, path)
+}
+
+fn open(path: &Path) -> PluginResult<Medmnist> {
+    Medmnist::create(MedmnistConfig { path: path.to_owned(), labels: vec![] })
+}
+
+fn grey(images: usize) -> Array3<u8> {
+    Array3::from_shape_fn((images, 2, 3), |(i, y, x)| (100 * i + 10 * y + x) as u8)
+}
+
+#[test]
+fn binary_grey_set_with_its_split() {
+    let (_folder, path) = npz("pneumoniamnist_28.npz", |npz| {
+        for (part, images, labels) in [("train", 2, vec![0u8, 1]), ("val", 1, vec![1]), ("test", 1, vec![0])]
+        {
+            npz.add_array(format!("{part}_images"), &grey(images)).unwrap();
+            npz.add_array(format!("{part}_labels"), &Array2::from_shape_vec((images, 1), labels).unwrap())
+                .unwrap();
+        }
+    });
+    let set = open(&path).unwrap();
+    let info = set.describe().unwrap();
+    assert_eq!((info.labels, info.channels), (vec!["pneumonia".to_owned()], 1));
+    let records = set.records().unwrap();
+    let brief: Vec<_> = records.iter().map(|r| (r.id.as_str(), r.split.unwrap(), r.targets[0])).collect();
+    assert_eq!(
+        brief,
+        [
+            ("train_00000", Part::Train, Target::Negative),
+            ("train_00001", Part::Train, Target::Positive),
+            ("val_00000", Part::Val, Target::Positive),
+            ("test_00000", Part::Test, Target::Negative),
+        ]
+    );
+    let pixels = set.pixels(1).unwrap();
+    assert_eq!((pixels.height, pixels.width, pixels.data), (2, 3, vec![100, 101, 102, 110, 111, 112]));
+    assert_eq!(set.pixels(3).unwrap().data[0], 0);
+    assert_eq!(set.pixels(4).unwrap_err().to_string(), "image 4 of 4");
+}
+
+#[test]
+fn classes_become_one_label_each_and_colour_is_kept() {
+    let (_folder, path) = npz("colour.npz", |npz| {
+        let images = Array4::<u8>::from_shape_fn((3, 2, 2, 3), |(i, _, _, c)| (10 * i + c) as u8);
+        for part in ["train", "val", "test"] {
+            npz.add_array(format!("{part}_images"), &images).unwrap();
+            npz.add_array(format!("{part}_labels"), &ndarray::arr2(&[[2i64], [0], [1]])).unwrap();
+        }
+    });
+    let set = open(&path).unwrap();
+    let info = set.describe().unwrap();
+    assert_eq!((info.labels.len(), info.labels[2].as_str(), info.channels), (3, "label_2", 3));
+    assert_eq!(set.records().unwrap()[0].targets.iter().map(|t| t.code()).collect::<Vec<_>>(), [0, 0, 1]);
+    assert_eq!(set.pixels(2).unwrap().data[..3], [20, 21, 22]);
+}
+
+#[test]
+fn several_columns_are_several_labels() {
+    let (_folder, path) = npz("multi.npz", |npz| {
+        for part in ["train", "val", "test"] {
+            npz.add_array(format!("{part}_images"), &grey(2)).unwrap();
+            npz.add_array(format!("{part}_labels"), &ndarray::arr2(&[[1u8, 0, 1], [0, 0, 0]])).unwrap();
+        }
+    });
+    let set = open(&path).unwrap();
+    assert_eq!(set.records().unwrap()[4].targets.iter().map(|t| t.code()).collect::<Vec<_>>(), [1, 0, 1]);
+    let labels = vec!["a".to_owned(); 2];
+    let error = Medmnist::create(MedmnistConfig { path, labels }).unwrap_err().to_string();
+    assert!(error.starts_with("labels: 2 names for the 3 labels"), "{error}");
+}
+
+#[test]
+fn every_wrong_array_is_named() {
+    let (_folder, path) = npz("wrong.npz", |npz| {
+        npz.add_array("train_images", &ndarray::arr2(&[[1u8, 2]])).unwrap();
+        npz.add_array("train_labels", &ndarray::arr2(&[[1.5f32]])).unwrap();
+        npz.add_array("val_images", &grey(2)).unwrap();
+        npz.add_array("val_labels", &ndarray::arr2(&[[1u8]])).unwrap();
+    });
+    let error = open(&path).unwrap_err().to_string();
+    for (line, part) in error.lines().zip([
+        "train_images has shape [1, 2], not N×H×W or N×H×W×3",
+        "train_labels cannot be read",
+        "val_images holds 2 images, val_labels 1 rows",
+        "test_images",
+        "test_labels",
+    ]) {
+        assert!(line.starts_with(part), "{line}");
+    }
+    assert_eq!(error.lines().count(), 5, "{error}");
+}
+
+#[test]
+fn labels_out_of_range_and_foreign_files_are_refused() {
+    let (folder, path) = npz("range.npz", |npz| {
+        for part in ["train", "val", "test"] {
+            npz.add_array(format!("{part}_images"), &grey(1)).unwrap();
+            npz.add_array(format!("{part}_labels"), &ndarray::arr2(&[[1i64, -1]])).unwrap();
+        }
+    });
+    let error = open(&path).unwrap_err().to_string();
+    assert_eq!(error.lines().next().unwrap(), "train_labels[0, 1] is -1, not 0 or 1");
+    assert_eq!(error.lines().count(), 3);
+    let text = folder.path().join("text.npz");
+    std::fs::write(&text, "hello").unwrap();
+    assert!(open(&text).unwrap_err().to_string().contains("is not an npz file"));
+    assert!(open(&folder.path().join("none.npz")).unwrap_err().to_string().contains("cannot be read"));
+}
+
+/// Needs `NASHOST_TEST_DATA`, a folder with `pneumoniamnist_28.npz`.
+#[test]
+fn pneumoniamnist_itself() {
+    let Some(folder) = std::env::var_os("NASHOST_TEST_DATA") else {
+        use std::io::Write as _;
+        writeln!(std::io::stderr(), "skipped: NASHOST_TEST_DATA is not set").unwrap();
+        return;
+    };
+    let set = open(&Path::new(&folder).join("pneumoniamnist_28.npz")).unwrap();
+    let records = set.records().unwrap();
+    let count = |part| records.iter().filter(|r| r.split == Some(part)).count();
+    assert_eq!([Part::Train, Part::Val, Part::Test].map(count), [4708, 524, 624]);
+    let positive = |part| {
+        let of_part = records.iter().filter(|r| r.split == Some(part));
+        of_part.filter(|r| r.targets == [Target::Positive]).count()
+    };
+    assert_eq!([Part::Train, Part::Val, Part::Test].map(positive), [3494, 389, 390]);
+    let pixels = set.pixels(records.len() - 1).unwrap();
+    assert_eq!((pixels.height, pixels.width, pixels.channels), (28, 28, 1));
+    assert!(pixels.data.iter().any(|&v| v != pixels.data[0]));
+}

@@ -1,0 +1,135 @@
+//! The command line of `cargo xtask`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::bench;
+
+/// Builds, tests and measures nashost.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One chore.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install libtorch into the checkout; does nothing where it is installed.
+    Setup {
+        #[command(flatten)]
+        libtorch: LibtorchChoice,
+    },
+    /// Build the host and its plugins, and lay them out in target/nashost.
+    Build {
+        #[command(flatten)]
+        libtorch: LibtorchChoice,
+    },
+    /// Set up and build what is missing, then become the host (`cargo nashost` for short).
+    #[command(disable_help_flag = true)]
+    Nashost {
+        #[command(flatten)]
+        libtorch: LibtorchChoice,
+        /// Arguments of the host, the first one being its verb.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run every test: workspace, documentation, examples.
+    Test {
+        #[command(flatten)]
+        libtorch: LibtorchChoice,
+        /// Run the tests marked as ignored, too (slow ones, and ones that need a GPU).
+        #[arg(long)]
+        long: bool,
+        /// Arguments of the test runner, such as a filter or `-p CRATE`; with any, only the
+        /// workspace's tests run.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run what continuous integration runs: format, lints, documentation, tests.
+    Ci {
+        #[command(flatten)]
+        libtorch: LibtorchChoice,
+    },
+    /// Measure nashost against its references, side by side.
+    Bench(BenchOptions),
+    /// Make a relocatable folder for a machine that has a GPU and PyTorch.
+    GpuBundle {
+        #[command(flatten)]
+        libtorch: LibtorchChoice,
+        /// Folder to make; an existing one is replaced if it is a bundle.
+        #[arg(long, value_name = "DIR", default_value = "target/gpu-bundle")]
+        out: PathBuf,
+    },
+}
+
+/// Which build of libtorch to install; without a flag, the installed one, else what suits the machine.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct LibtorchChoice {
+    /// Install only what libtorch needs on a CPU (1.2 GB).
+    #[arg(long, conflicts_with = "cuda")]
+    pub(crate) cpu: bool,
+    /// Install libtorch with all its CUDA libraries (5 GB).
+    #[arg(long)]
+    pub(crate) cuda: bool,
+}
+
+/// Options of `cargo xtask bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchOptions {
+    #[command(flatten)]
+    pub(crate) libtorch: LibtorchChoice,
+    /// Benchmarks to run; all of them if none is named.
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(bench::names()))]
+    pub(crate) names: Vec<String>,
+    /// Python that has the reference packages (torch, Pillow).
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// Checkout of the official ZenNAS code.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) official: Option<PathBuf>,
+    /// Threads of either side.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// How often the two sides take turns.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Measurements of each case in one turn.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) repeats: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_after_the_first_argument_is_the_hosts() {
+        for (line, cpu, host) in [
+            (&["x", "nashost", "run", "--cpu", "--help"][..], false, &["run", "--cpu", "--help"][..]),
+            (&["x", "nashost", "--cpu", "run", "-s", "a=1"], true, &["run", "-s", "a=1"]),
+            (&["x", "nashost", "--version"], false, &["--version"]),
+            (&["x", "nashost", "--help"], false, &["--help"]),
+            (&["x", "nashost"], false, &[]),
+        ] {
+            match Cli::parse_from(line).command {
+                Command::Nashost { libtorch, args } => {
+                    assert_eq!(args, host, "{line:?}");
+                    assert_eq!(libtorch.cpu, cpu, "{line:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_2() {
+        for line in [&["x", "setup", "--cpu", "--cuda"][..], &["x", "bench", "zen"], &["x", "tset"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
+        }
+    }
+}
