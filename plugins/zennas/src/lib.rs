@@ -6,7 +6,20 @@
 //! the documentation says so. The search works with any searchable architecture and any metric;
 //! the score works with any network that has batch normalisation.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod score;
 pub mod search;
+
+// The unit tests link `superres`, which exports the same symbols.
+#[cfg(not(test))]
+mod plugin {
+    use crate::{score::ZenScore, search::ZenNas};
+
+    nashost_plugin_api::register!(strategy: ZenNas);
+    nashost_plugin_api::register!(architecture_metric: ZenScore);
+    nashost_plugin_api::export_plugin!(
+        manifest: include_str!("../manifest.json"),
+        torch: nashost_plugin_torch
+    );
+}

@@ -8,10 +8,11 @@ use nashost_plugin_api::{
     metric::{ArchitectureMetric as _, Candidate, ScoreContext},
 };
 use nashost_superres::SuperRes;
-use nashost_zennas::score::{Config, Generator, Statistics, ZenScore};
 use serde_json::Value;
 
-const ORACLE: &str = include_str!("../../../tests/fixtures/zennas/oracle.json");
+use super::{Config, Generator, Statistics, ZenScore};
+
+const ORACLE: &str = include_str!("../../../../tests/fixtures/zennas/oracle.json");
 
 fn entries() -> Vec<Value> {
     let mut oracle: Value = serde_json::from_str(ORACLE).expect("the oracle is JSON");

@@ -8,11 +8,10 @@ use nashost_plugin_api::{
     strategy::{Outcome, Request, SearchContext, SearchResult, Strategy as _},
 };
 use nashost_superres::SuperRes;
-use nashost_zennas::{
-    score::{self, ZenScore},
-    search::ZenNas,
-};
 use serde_json::json;
+
+use super::ZenNas;
+use crate::score::{self, ZenScore};
 
 const GEOMETRY: Geometry = Geometry { input: [3, 32, 32], outputs: 100 };
 
