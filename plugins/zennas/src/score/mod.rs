@@ -199,4 +199,6 @@ fn moments(values: &[f64]) -> (f64, f64) {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;

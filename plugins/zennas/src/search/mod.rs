@@ -80,7 +80,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            population: 64,
+            population: 32,
             evaluations: None,
             iterations: None,
             lag: 8,
@@ -204,5 +204,7 @@ impl Strategy for ZenNas {
     }
 }
 
+#[cfg(test)]
+mod cifar;
 #[cfg(test)]
 mod tests;

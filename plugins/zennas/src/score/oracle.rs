@@ -8,10 +8,11 @@ use nashost_plugin_api::{
     metric::{ArchitectureMetric as _, Candidate, ScoreContext},
 };
 use nashost_superres::SuperRes;
-use nashost_zennas::score::{Config, Generator, Statistics, ZenScore};
 use serde_json::Value;
 
-const ORACLE: &str = include_str!("../../../tests/fixtures/zennas/oracle.json");
+use super::{Config, Generator, Statistics, ZenScore};
+
+const ORACLE: &str = include_str!("../../../../tests/fixtures/zennas/oracle.json");
 
 fn entries() -> Vec<Value> {
     let mut oracle: Value = serde_json::from_str(ORACLE).expect("the oracle is JSON");
@@ -71,7 +72,9 @@ impl Run<'_> {
         match self.depth() {
             ..=40 => 1e-3,
             41..=62 => 1e-2,
-            _ => 0.15,
+            63..=98 => 0.15,
+            // Rounding decides nearly as much as the draw does (standard deviation 0.9 to 1.4).
+            _ => 0.5,
         }
     }
 
@@ -87,7 +90,8 @@ impl Run<'_> {
         }
     }
 
-    /// Checks that the portable generator has the official mean.
+    /// Checks that the portable generator has the official mean, within three standard errors of
+    /// the difference.
     fn check_mean(&self, repeats: u64) {
         let found = self.scores(Config::default(), 0..repeats);
         let n = found.len() as f64;
@@ -165,7 +169,7 @@ fn portable_means_agree_with_the_official_ones() {
 #[ignore = "long: cargo xtask test --long"]
 fn every_portable_mean_agrees_with_the_official_one() {
     for reslink in [false, true] {
-        assert!(each("fresh", reslink, LONG, |run| run.check_mean(8)) > 30);
+        assert!(each("fresh", reslink, LONG, |run| run.check_mean(16)) > 30);
     }
 }
 
