@@ -135,7 +135,8 @@ impl From<&SearchConfig> for ComponentRef {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// What is limited: `params`, `macs`, `layers`, `latency_ms`, or a counter of a plugin.
+    /// What is limited: `params`, `macs`, `layers`, a counter of the architecture, or an architecture
+    /// metric such as `latency`.
     pub kind: String,
     /// The largest value that is allowed.
     #[schemars(extend("exclusiveMinimum" = 0))]

@@ -166,7 +166,7 @@ pub enum SelectOn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {
-    /// Prediction metrics, by component id; empty means all of the plugin `metrics`.
+    /// Prediction metrics, by component id; empty means all that the plugins bring.
     pub metrics: Vec<String>,
     /// The part that everything is chosen on.
     pub select_on: SelectOn,

@@ -15,7 +15,7 @@ pub enum DataCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Writes a patient-grouped, label-stratified split.
+    /// Writes the split that a run would use: the dataset's own, or one by patient and label.
     Split {
         /// The file to write.
         #[arg(default_value = "split.json")]
@@ -24,7 +24,7 @@ pub enum DataCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Fetches a public dataset by URL and checks its SHA-256.
+    /// Fetches a public dataset by URL and checks its digest.
     Fetch {
         /// Its name, such as `pneumoniamnist`.
         name: String,

@@ -221,7 +221,7 @@ pub struct SearchStarted {
 /// The most of something that a candidate may have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Budget {
-    /// `params`, `macs`, `layers`, `latency_ms` or the name of a counter.
+    /// `params`, `macs`, `layers`, a counter of the architecture, or an architecture metric.
     pub kind: String,
     /// The limit.
     pub max: f64,
