@@ -23,6 +23,9 @@ pub struct StrategyInfo {
     /// How many proposals may be open at once. Proposal `k` is made knowing the outcomes of all
     /// proposals up to `k - lag` and no others, so results do not depend on how many workers run.
     pub lag: u32,
+    /// How many proposals it will make under its settings, if it knows: for progress and plans.
+    #[serde(default)]
+    pub proposals: Option<u64>,
 }
 
 /// What a strategy wants done.

@@ -53,7 +53,12 @@ impl Component for RandomSearch {
 
 impl Strategy for RandomSearch {
     fn describe(&self) -> StrategyInfo {
-        StrategyInfo { default_metric: Some("zen-score".to_owned()), lag: 8, ..StrategyInfo::default() }
+        StrategyInfo {
+            default_metric: Some("zen-score".to_owned()),
+            lag: 8,
+            proposals: Some(self.config.evaluations),
+            ..StrategyInfo::default()
+        }
     }
 
     fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>> {

@@ -48,7 +48,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0312", "no such download", "`nashost data fetch` knows a few public datasets by name; the message lists them."),
     ("E0313", "a download cannot be written", "The folder cannot be written, or another file of that name is there. Nothing was overwritten."),
     ("E0401", "no such plugin", "No plugin of this name is in the folders that plugins are looked for in. `nashost plugin path` lists the folders, `nashost plugin list` the plugins."),
-    ("E0402", "no such component", "No plugin that was found has a component of this name and kind. Sections name components, not plugins: [data] a dataset, [arch] an architecture, [search] a strategy, [score] an architecture metric. `nashost plugin list` shows the components of every plugin."),
+    ("E0402", "a plugin without a recipe", "`--plugin NAME` alone means what the recipe in the manifest of the plugin says, and this plugin has none. Name its components in a configuration file or with `--set`."),
     ("E0405", "two plugins bring one component", "Two usable plugin files register a component of the same kind and name. Remove one from the plugin path."),
     ("E0408", "the plugin lock cannot be used", "nashost-plugins.lock is damaged or cannot be read. Remove it and pin the plugins again with `nashost plugin trust`."),
     ("E0409", "a plugin changed while it was loaded", "The file was replaced between hashing and mapping, most likely by a build. Try again when the build has finished."),

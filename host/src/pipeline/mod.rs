@@ -85,6 +85,12 @@ pub(crate) fn run(resolved: &Resolved, host: &Host<'_>) -> Result<Finished> {
     let config = &resolved.config;
     let registry = host.registry;
     crate::run::preflight(&config.run.out, crate::run::MIN_FREE)?;
+    if let Some(path) = config.train.pretrained.as_ref().filter(|path| !path.is_file()) {
+        let message = format!("`train.pretrained`: there is no file {}", path.display());
+        return Err(
+            Error::new(Exit::Usage, "E0802", message).help("paths are relative to the working directory")
+        );
+    }
     let architecture_ref = ComponentRef::from(config.architecture()?);
     let architecture = registry.architecture(&architecture_ref.id, &architecture_ref.config)?;
     let scorers = PluginScorer::all(registry, &config.eval.metrics)?;

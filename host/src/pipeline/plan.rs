@@ -55,7 +55,7 @@ impl Plan {
         if let Some(search) = &config.search {
             let searcher = Searcher::new(registry, config, search, &architecture, outputs, &device.name)?;
             searcher.space()?;
-            structures_to_score = searcher.evaluations();
+            structures_to_score = searcher.proposals();
             top = search.top.max(1);
         }
         let side = config.train.resolution;

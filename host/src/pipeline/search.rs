@@ -10,7 +10,7 @@ use nashost_plugin_api::{
     seed::derive_seed,
     strategy::StrategyInfo,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     config::{Config, SearchConfig},
@@ -122,9 +122,9 @@ impl<'a> Searcher<'a> {
         Space::new(self.architecture, self.geometry, budgets, self.direction, &self.device, self.seed)
     }
 
-    /// Returns how many structures the strategy's settings ask for, if they say.
-    pub(crate) fn evaluations(&self) -> Option<u64> {
-        self.config.config.get("evaluations").and_then(Value::as_u64)
+    /// Returns how many structures the strategy will have scored, if it knows.
+    pub(crate) fn proposals(&self) -> Option<u64> {
+        self.info.proposals
     }
 
     /// Runs the search, records it, and returns the best structures with their scores.
@@ -152,7 +152,7 @@ impl<'a> Searcher<'a> {
         let begin = Instant::now();
         let space = self.space()?;
         let mut strategy = self.registry.strategy(&strategy_ref.id, &strategy_ref.config)?;
-        let bar = progress.search(self.evaluations());
+        let bar = progress.search(self.proposals());
         let mut best: Option<f64> = None;
         let (mut seen, mut pending, mut failure) = (0, Vec::new(), None);
         let setup =

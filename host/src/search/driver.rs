@@ -17,6 +17,8 @@ use nashost_plugin_api::{
     strategy::{Outcome, Request, SearchContext as _, SearchResult},
 };
 
+use nashost_plugin_torch::GradGuard;
+
 use super::Space;
 use crate::{
     error::{Error, Exit, Result},
@@ -62,6 +64,7 @@ struct Job {
 /// Fails if the strategy or the metric fails, no structure could be scored, or `sink` says stop.
 pub fn search(setup: SearchSetup<'_>, sink: &mut dyn FnMut(SearchEvent) -> Control) -> Result<SearchResult> {
     let SearchSetup { strategy, space, metric, jobs } = setup;
+    let _grad = GradGuard::save();
     let lag = u64::from(strategy.describe()?.lag.max(1));
     let workers = if metric.describe()?.parallel { jobs.clamp(1, lag as usize) } else { 1 };
     let (to_workers, from_driver) = mpsc::channel::<Job>();
@@ -131,6 +134,7 @@ fn work(
 }
 
 fn score(space: &Space<'_>, metric: &ForeignArchitectureMetric, spec: &Spec, id: u64) -> Result<Score> {
+    let _grad = GradGuard::save();
     let candidate = space.candidate(spec, derive_seed(space.seed(), &format!("score/{id}")))?;
     Ok(metric.score(&[candidate], &space.score_context())?.remove(0))
 }

@@ -57,7 +57,7 @@ impl Split {
                 format!("the dataset prescribes no part for {}", count(without, "image"))
             };
             return Err(Error::new(Exit::Usage, "E0303", what)
-                .help("let nashost split by patient: split.method = \"stratified\""));
+                .help("let nashost split by patient: `split.use_given = false`"));
         }
         Self::new(SplitMethod::AsGiven, None, None, records, parts, "E0303")
     }

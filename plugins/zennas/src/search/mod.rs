@@ -156,6 +156,7 @@ impl Strategy for ZenNas {
             valid_spaces: Vec::new(),
             default_metric: Some("zen-score".into()),
             lag: self.state.lag(),
+            proposals: self.state.proposals(),
         }
     }
 

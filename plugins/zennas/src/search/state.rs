@@ -84,6 +84,12 @@ impl State {
         &self.config
     }
 
+    /// Proposals of the whole search, with the fresh scores of the best at its end; unknown if steps
+    /// are counted.
+    pub(super) fn proposals(&self) -> Option<u64> {
+        Some(self.config.evaluations()? + self.config.rescores())
+    }
+
     pub(super) fn lag(&self) -> u32 {
         self.config.lag()
     }
