@@ -4,7 +4,7 @@ mod sandbox;
 
 use std::{path::PathBuf, process::Command};
 
-pub use sandbox::{Run, Sandbox, Set};
+pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
 pub const SHIPPED: [&str; 6] = [

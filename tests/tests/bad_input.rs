@@ -91,7 +91,7 @@ fn a_split_with_an_empty_part_is_refused() {
     harmed.refused(
         &format!("{line} -s data.csv=train.csv -s data.split=part"),
         2,
-        &["E0304", "part val has no images", "part test has no images"],
+        &["E0303", "no image for the part val and the part test"],
     );
 }
 
@@ -100,7 +100,7 @@ fn unknown_names_are_refused_with_the_nearest_one() {
     let harmed = Harmed::new();
     for (line, exit, texts) in [
         ("run --plugin zenas", 4, ["E0401", "no plugin `zenas`", "did you mean `zennas`?"]),
-        ("run --arch resnet5", 4, ["E0401", "no architecture `resnet5`", "did you mean `resnet50`?"]),
+        ("run --arch superes", 4, ["E0401", "no architecture `superes`", "did you mean `superres`?"]),
         (
             "run --dataset phantm --arch resnet",
             4,
@@ -212,14 +212,4 @@ fn a_full_disk_under_standard_output_is_an_error_and_the_run_is_kept() {
     assert!(said.contains("error[E0454]: cannot write to standard output"), "{said}");
     assert!(said.contains("is the disk full?"), "{said}");
     assert_eq!(sandbox.latest().json("summary.json")["status"], "done");
-}
-
-#[test]
-fn a_reader_that_went_away_is_no_error() {
-    let mut command = process();
-    let mut child =
-        command.args(["explain", "E0501"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
