@@ -214,6 +214,7 @@ mod tests {
     use nashost_plugin_api::dataset::PixelType;
 
     use super::*;
+    use crate::data::Severity;
     use crate::data::testing::{MemorySource, damaged, info, record};
 
     fn messages(problems: &[Problem], severity: Severity) -> Vec<&str> {
