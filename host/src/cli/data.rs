@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     data::{Catalogue, ImageSource, Limits, SplitFile, check, fetch, known_download},
-    error::{Exit, Result},
+    error::{Error, Exit, Result},
     pipeline::{PluginSource, split},
 };
 
@@ -24,14 +24,19 @@ pub(super) fn command(command: &DataCommand, context: &Context) -> Result<Exit> 
 fn check_data(config: &ConfigArgs, context: &Context) -> Result<Exit> {
     let (registry, resolved) = context.resolve(config)?;
     let source = PluginSource::new(&registry, &resolved.config)?;
-    let bar = context.progress.decode(source.records()?.len() as u64);
-    let report = check(&source, &|_, _| bar.advance(1))?;
+    let bar = context.progress.decode(source.records().map_err(as_answer)?.len() as u64);
+    let report = check(&source, &|_, _| bar.advance(1)).map_err(as_answer)?;
     drop(bar);
     match context.out.format() {
         Format::Json => context.out.json(&report)?,
         _ => context.out.text(&report.to_string())?,
     }
     Ok(if report.has_errors() { Exit::No } else { Exit::Ok })
+}
+
+/// An index that cannot be read is what the check found, and its advice was followed.
+fn as_answer(error: Error) -> Error {
+    if error.code == "E0300" { Error { exit: Exit::No, help: None, ..error } } else { error }
 }
 
 fn write_split(file: &Path, config: &ConfigArgs, context: &Context) -> Result<Exit> {
