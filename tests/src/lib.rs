@@ -1,6 +1,10 @@
 //! Helpers for tests that drive the real binary and load real shared libraries.
 
+mod sandbox;
+
 use std::{path::PathBuf, process::Command};
+
+pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
 pub const SHIPPED: [&str; 6] = [

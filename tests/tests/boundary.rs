@@ -228,7 +228,7 @@ fn logs_and_panics_reach_the_hosts_subscriber_with_spans() {
     let log = log().lock().unwrap().join("\n");
     assert!(log.contains(r#"plugin="evil""#), "{log}");
     assert!(log.contains(r#"span="evil""#) && log.contains("entering stamp"), "{log}");
-    assert!(log.contains(r#""answer":42"#), "{log}");
+    assert!(log.contains(r#"\"answer\":42"#), "{log}");
     assert!(log.contains("told to panic in stamp"), "{log}");
 }
 
