@@ -1,8 +1,5 @@
 //! Bad input: what is said, with which exit code, and that nothing already written is harmed.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
-
 use std::{fs, process::Stdio};
 
 use nashost_tests::{Sandbox, Set, process};

@@ -1,7 +1,5 @@
 //! `nashost data`: check, split, fetch.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     fs,
     io::{Read as _, Write as _},

@@ -1,7 +1,5 @@
 //! The example plugins, built as third parties would build them, in real runs.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{path::Path, process::Command};
 
 use nashost_tests::{SHIPPED, Sandbox, library, target_dir};

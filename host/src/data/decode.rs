@@ -246,7 +246,7 @@ mod tests {
         let deep = [0u16, 65535, 0x1234, 1].iter().flat_map(|v| v.to_ne_bytes()).collect();
         let shallow = vec![0, 255, 0x12, 1];
         let pixels = Pixels { height: 2, width: 2, channels: 1, dtype: PixelType::U8, data: shallow };
-        source.pixels[1] = Ok(Pixels { dtype: PixelType::U16, data: deep, ..pixels.clone() });
+        source.pixels[1] = Ok(Pixels { dtype: PixelType::U16, data: deep, ..pixels });
         source.pixels[0] = Ok(pixels);
         let decoded = decode_all(&source, &source.records, 1, 2, &|_, _| {}).unwrap();
         assert_eq!(decoded.dtype, PixelType::U16);

@@ -53,6 +53,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
+    #[expect(clippy::large_enum_variant, reason = "clap builds one value per test")]
     enum Commands {
         Run(RunArgs),
         Show(ShowArgs),
