@@ -50,7 +50,7 @@ impl Config {
         tracing::info!(answer = 42, "entering {function}");
         assert!(self.panic_in != function, "told to panic in {function}");
         if self.fail_in == function {
-            return Err("x".parse::<i32>().map_err(Outer).map(drop).unwrap_err().into());
+            return Err("x".parse::<i32>().map_err(Outer).map(drop).expect_err("`x` is no number").into());
         }
         Ok(())
     }
@@ -93,9 +93,11 @@ impl Strategy for EvilStrategy {
 
     fn ask(&mut self, context: &dyn SearchContext, _: u32) -> PluginResult<Vec<Request>> {
         self.0.enter("ask")?;
-        while self.0.wait_for_cancel {
-            sdk::check_cancelled()?;
-            std::thread::sleep(std::time::Duration::from_millis(1));
+        if self.0.wait_for_cancel {
+            loop {
+                sdk::check_cancelled()?;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
         }
         let spec = context.mutate(&context.initial()?, 1, context.seed())?;
         Ok(vec![Request::Score { id: 0, spec, origin: String::new() }])
