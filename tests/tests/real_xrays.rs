@@ -39,7 +39,7 @@ fn beats_every_baseline(method: &str, at_least: f64) {
 #[test]
 fn one_epoch_of_resnet18_recognises_pneumonia() {
     beats_every_baseline(
-        "--arch resnet -s arch.depth=18 -s arch.small_stem=true -s train.resolution=28 -s train.epochs=1 \
+        "--arch resnet -s arch.depth=18 -s train.resolution=28 -s train.epochs=1 \
          -s train.batch=64 -s eval.bootstrap=200 --device cpu",
         0.8,
     );
