@@ -1,6 +1,9 @@
 //! Real chest X-rays: PneumoniaMNIST (MedMNIST v2, CC BY 4.0), as `pneumoniamnist_28.npz` in the
 //! folder that `NASHOST_TEST_DATA` names. Without it, these tests are skipped.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
 use nashost_tests::Sandbox;
 use serde_json::Value;
 
