@@ -1,5 +1,8 @@
 //! Bad input: what is said, with which exit code, and that nothing already written is harmed.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
 use std::{fs, process::Stdio};
 
 use nashost_tests::{Sandbox, Set, process};

@@ -1,7 +1,7 @@
 //! The plugin boundary, with real shared libraries: panics, errors, logs, and files that must be
 //! refused.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::{
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
 //! `nashost data`: check, split, fetch.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::{
     fs,
     io::{Read as _, Write as _},

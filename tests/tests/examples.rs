@@ -1,5 +1,7 @@
 //! The example plugins, built as third parties would build them, in real runs.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::{path::Path, process::Command};
 
 use nashost_tests::{SHIPPED, Sandbox, library, target_dir};

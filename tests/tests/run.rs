@@ -1,5 +1,7 @@
 //! `nashost run` from its command line to its files, with the real binary.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Child, time::Duration};
 
 use nashost::run::{RunDir, tables};
@@ -185,7 +187,7 @@ fn long_run(sandbox: &Sandbox) -> Child {
     command.current_dir(sandbox.path(".")).args(line.split_whitespace());
     let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
     let epochs = sandbox.path("runs/latest/epochs.csv");
-    while fs::read_to_string(&epochs).is_ok_and(|text| text.lines().count() > 1) == false {
+    while !fs::read_to_string(&epochs).is_ok_and(|text| text.lines().count() > 1) {
         assert_eq!(child.try_wait().unwrap(), None, "the run ended by itself");
         std::thread::sleep(Duration::from_millis(20));
     }

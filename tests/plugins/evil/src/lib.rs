@@ -50,7 +50,7 @@ impl Config {
         tracing::info!(answer = 42, "entering {function}");
         assert!(self.panic_in != function, "told to panic in {function}");
         if self.fail_in == function {
-            "x".parse::<i32>().map_err(Outer)?;
+            return Err("x".parse::<i32>().map_err(Outer).map(drop).expect_err("`x` is no number").into());
         }
         Ok(())
     }
