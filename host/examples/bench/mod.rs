@@ -1,7 +1,7 @@
 //! What nashost's side of every benchmark shares: its arguments, its plugins, its clocks and its
 //! output, which `xtask/src/bench/measure.rs` describes.
 
-use std::{env, ffi::c_long, fs, path::PathBuf, time::Instant};
+use std::{env, ffi::c_long, fs, path::Path, time::Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -66,7 +66,9 @@ impl Bench {
         tch::set_num_threads(i32::try_from(self.threads)?);
         rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global()?;
         let host = env::var_os("NASHOST_BIN").context("NASHOST_BIN names no host")?;
-        let plugins = PathBuf::from(host).join("../../lib/nashost/plugins/1");
+        let prefix =
+            Path::new(&host).parent().and_then(Path::parent).context("NASHOST_BIN lies in no bin")?;
+        let plugins = prefix.join("lib/nashost/plugins/1");
         Ok(Registry::new(&SearchPath { places: vec![plugins] }, None, device::libtorch_abi()))
     }
 
