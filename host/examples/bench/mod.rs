@@ -21,39 +21,39 @@ const TICKS_PER_SECOND: f64 = 1e6;
 
 /// The arguments that every benchmark is given.
 #[derive(Debug, Args)]
-pub struct Bench {
+pub(crate) struct Bench {
     /// Threads to compute in.
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Measurements of each case.
     #[arg(long, default_value_t = 5)]
-    pub repeats: usize,
+    pub(crate) repeats: usize,
 }
 
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(crate) struct Moment {
     wall: Instant,
     ticks: c_long,
 }
 
 impl Moment {
     /// Reads the clocks.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self { wall: Instant::now(), ticks: clock() }
     }
 }
 
 /// The repetitions of one case.
 #[derive(Debug, Default)]
-pub struct Times {
+pub(crate) struct Times {
     wall: Vec<f64>,
     processor: Vec<f64>,
 }
 
 impl Times {
     /// Adds what has passed since `begin`, in which `work` pieces of work were done.
-    pub fn add(&mut self, begin: Moment, work: usize) {
+    pub(crate) fn add(&mut self, begin: Moment, work: usize) {
         let end = Moment::now();
         self.wall.push((end.wall - begin.wall).as_secs_f64() / work as f64);
         self.processor.push((end.ticks - begin.ticks) as f64 / TICKS_PER_SECOND / work as f64);
@@ -62,7 +62,7 @@ impl Times {
 
 impl Bench {
     /// Sets the number of threads and finds the plugins of the host that `NASHOST_BIN` names.
-    pub fn start(&self) -> anyhow::Result<Registry> {
+    pub(crate) fn start(&self) -> anyhow::Result<Registry> {
         tch::set_num_threads(i32::try_from(self.threads)?);
         rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global()?;
         let host = env::var_os("NASHOST_BIN").context("NASHOST_BIN names no host")?;
@@ -73,7 +73,7 @@ impl Bench {
     }
 
     /// Calls `action` once to warm up and then measures it; each call does `work` pieces of work.
-    pub fn measure(
+    pub(crate) fn measure(
         &self,
         name: &str,
         work: usize,
@@ -91,7 +91,7 @@ impl Bench {
 
     /// Prints a case of a side. Processor time means something for one thread only: others spin.
     #[expect(clippy::print_stdout, reason = "measurements go to standard output")]
-    pub fn report(&self, name: &str, side: &str, times: &Times) -> anyhow::Result<()> {
+    pub(crate) fn report(&self, name: &str, side: &str, times: &Times) -> anyhow::Result<()> {
         let mut line = json!({ "name": name, "side": side, "seconds": times.wall, "peak_mib": peak_mib()? });
         if self.threads == 1 {
             line["cpu_seconds"] = json!(times.processor);
