@@ -73,7 +73,8 @@ pub(crate) fn build(workspace: &Workspace, libtorch: &Path) -> anyhow::Result<Pa
 /// Fails if cargo fails.
 pub(crate) fn host_example(workspace: &Workspace, libtorch: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let mut cargo = workspace.cargo(libtorch, "build");
-    cargo.args(["--package", "nashost", "--example", name]);
+    // As the build of everything, so that dependencies keep their features.
+    cargo.args(["--workspace", "--exclude", "xtask", "--example", name]);
     let program = artifacts(&mut cargo)?.into_iter().find_map(|artifact| artifact.executable);
     program.with_context(|| format!("cargo built no program for the example `{name}`"))
 }

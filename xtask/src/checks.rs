@@ -12,9 +12,6 @@ use crate::machine::Machine;
 use crate::workspace::Workspace;
 use crate::{libtorch, process};
 
-/// Plugins that are wrong on purpose. The tests load what is built from them.
-const EVIL_PLUGINS: &str = "tests/evil/Cargo.toml";
-
 /// Runs format check, lints, documentation and tests, and stops at the first that fails.
 ///
 /// # Errors
@@ -56,15 +53,7 @@ pub(crate) fn test(
 ) -> anyhow::Result<()> {
     let libtorch = &libtorch::ensure(workspace, choice)?;
     // Before the tests: they load the plugins' files, which a test build alone does not bring up to date.
-    let host = step("build", || {
-        let evil = workspace.root().join(EVIL_PLUGINS);
-        if evil.is_file() {
-            let mut build = workspace.cargo(libtorch, "build");
-            build.arg("--manifest-path").arg(evil);
-            process::run(build.env("CARGO_TARGET_DIR", workspace.target().join("evil")))?;
-        }
-        build::build(workspace, libtorch)
-    })?;
+    let host = step("build", || build::build(workspace, libtorch))?;
     if args.is_empty() {
         step("documentation tests", || {
             let mut tests = workspace.cargo(libtorch, "test");

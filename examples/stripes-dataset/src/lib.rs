@@ -29,7 +29,7 @@ pub struct Stripes(Config);
 
 impl Stripes {
     fn findings(index: usize) -> [bool; 2] {
-        [index % 3 != 0, index % 3 != 1]
+        [!index.is_multiple_of(3), index % 3 != 1]
     }
 }
 
@@ -79,7 +79,7 @@ impl Dataset for Stripes {
         let side = self.0.side;
         let value = |at: usize| {
             let (row, column) = (at / side, at % side);
-            let stripe = |on: bool, line: usize| if on && (line / 2) % 2 == 0 { 80 } else { 0 };
+            let stripe = |on: bool, line: usize| if on && (line / 2).is_multiple_of(2) { 80 } else { 0 };
             stripe(horizontal, row) + stripe(vertical, column) + noise[at % 8] / 4
         };
         let data = (0..side * side).map(value).collect();

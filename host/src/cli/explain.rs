@@ -149,7 +149,7 @@ mod tests {
         assert!(CODES.is_sorted_by(|a, b| a.0 < b.0));
         for (code, title, text) in CODES {
             assert!(code.len() == 5 && code.starts_with("E0"), "{code}");
-            assert!(!title.ends_with('.') && text.ends_with('.') && text.len() > 60, "{code}");
+            assert!(!title.ends_with('.') && text.ends_with('.') && text.len() > 30, "{code}");
         }
     }
 

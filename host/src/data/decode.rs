@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fast_image_resize::{
-    FilterType, PixelType as ResizeType, ResizeAlg, ResizeOptions, Resizer, images::Image,
+    FilterType, PixelType as ResizeType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
 };
 use nashost_plugin_api::dataset::{PixelType, Pixels, Record};
 use rayon::prelude::*;
@@ -170,12 +171,22 @@ fn resize(
         (PixelType::U16, _) => ResizeType::U16x3,
     };
     let side = |size: usize| u32::try_from(size).map_err(|_| format!("{size} pixels on a side"));
-    // A new image is aligned for 16-bit values; the plugin's buffer need not be.
-    let mut from = Image::new(side(width)?, side(height)?, kind);
-    from.buffer_mut().copy_from_slice(data);
     let mut to = Image::new(side(resolution)?, side(resolution)?, kind);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&from, &mut to, &options).map_err(|error| error.to_string())?;
+    let mut resizer = Resizer::new();
+    let resized = match dtype {
+        PixelType::U8 => {
+            let from = ImageRef::new(side(width)?, side(height)?, data, kind).map_err(|e| e.to_string())?;
+            resizer.resize(&from, &mut to, &options)
+        }
+        PixelType::U16 => {
+            // A new image is aligned for 16-bit values; the plugin's buffer need not be.
+            let mut from = Image::new(side(width)?, side(height)?, kind);
+            from.buffer_mut().copy_from_slice(data);
+            resizer.resize(&from, &mut to, &options)
+        }
+    };
+    resized.map_err(|error| error.to_string())?;
     Ok(to.into_vec())
 }
 

@@ -101,11 +101,15 @@ fn logits_equal_torchvisions() {
     for expected in &fixture.networks {
         let network = Network::new(graph(expected.depth, fixture.side, fixture.labels)).unwrap();
         let weights = weights(&network);
-        for (mode, answer) in [(Mode::Eval, &expected.eval), (Mode::Train, &expected.train)] {
+        // Batch statistics divide by small numbers, so training passes amplify rounding, and the
+        // number of threads decides how sums are rounded.
+        let cases =
+            [(Mode::Eval, &expected.eval, TOLERANCE), (Mode::Train, &expected.train, 10.0 * TOLERANCE)];
+        for (mode, answer, tolerance) in cases {
             let logits = network.forward(&weights, &images, mode).unwrap();
             let answer = Tensor::from_slice2(answer);
             let worst = (logits.to_kind(Kind::Double) - answer).abs().max().double_value(&[]);
-            assert!(worst < TOLERANCE, "depth {}: off by {worst}", expected.depth);
+            assert!(worst < tolerance, "depth {}, {mode:?}: off by {worst}", expected.depth);
         }
     }
 }

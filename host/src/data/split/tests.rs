@@ -162,7 +162,7 @@ fn files_are_read_back_and_matched() {
 
     let removed = records.remove(0);
     records.push(record("new", "new", None, &[0; 4]));
-    let other = split.parts.iter().position(|&part| part != split.parts[3]).unwrap();
+    let other = (1..split.parts.len()).find(|&i| split.parts[i] != split.parts[3]).unwrap();
     records[2].group = "same".into();
     records[other - 1].group = "same".into();
     let error = read.apply(&records).unwrap_err();

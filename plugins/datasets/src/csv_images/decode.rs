@@ -77,7 +77,8 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
 /// Returns what follows entropy-coded data: the next marker that is neither a stuffed byte nor a
 /// restart.
 fn skip_scan(data: &[u8]) -> &[u8] {
-    let end = data.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7));
+    let is_marker = |&at: &usize| data.get(at + 1).is_some_and(|next| !matches!(next, 0 | 0xD0..=0xD7));
+    let end = memchr::memchr_iter(0xFF, data).find(is_marker);
     &data[end.unwrap_or(data.len())..]
 }
 
