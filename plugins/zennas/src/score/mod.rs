@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-use evaluate::{Evaluator, Undefined};
+use evaluate::{Arithmetic, Evaluator, Undefined};
 use noise::Noise;
 
 /// What happens to the running variances between repeats.
@@ -59,8 +59,8 @@ pub enum Generator {
     #[default]
     Portable,
     /// libtorch's global CPU generator after `manual_seed`, drawn in the order of the official
-    /// code: gives that code's value for the same seed, one candidate at a time. It disturbs
-    /// whatever else draws from that generator.
+    /// code, with that code's memory layout: gives its value for the same seed, one candidate at
+    /// a time and at half the speed. It disturbs whatever else draws from that generator.
     Libtorch,
 }
 
@@ -161,10 +161,14 @@ impl ZenScore {
     fn values(&self, candidate: &Candidate, device: Device) -> Result<Vec<f64>, Undefined> {
         let _no_grad = tch::no_grad_guard();
         let Config { batch, gamma, repeats, statistics, bn_term, .. } = self.config;
+        let arithmetic = match self.config.generator {
+            Generator::Portable => Arithmetic::Fast,
+            Generator::Libtorch => Arithmetic::Official,
+        };
         let evaluator = if self.config.residual_links {
-            Evaluator::new(&candidate.graph)?
+            Evaluator::new(&candidate.graph, arithmetic)?
         } else {
-            Evaluator::new(&candidate.graph.without_residual_links())?
+            Evaluator::new(&candidate.graph.without_residual_links(), arithmetic)?
         };
         let mut noise = Noise::new(self.config.generator, candidate.seed);
         let mut running = evaluator.fresh_statistics();

@@ -121,6 +121,16 @@ fn threads_do_not_change_the_values() {
 }
 
 #[test]
+fn both_arithmetics_score_alike() {
+    let score = |generator| score(&metric(json!({"generator": generator, "repeats": 200})), &plain(), 1);
+    let (portable, libtorch) = (score("portable"), score("libtorch"));
+    let difference = portable.value.unwrap() - libtorch.value.unwrap();
+    let error = portable.spread.unwrap().hypot(libtorch.spread.unwrap()) / 200.0_f64.sqrt();
+    assert!(difference.abs() < 3.0 * error, "{difference}, standard error {error}");
+    assert!((portable.spread.unwrap() / libtorch.spread.unwrap() - 1.0).abs() < 0.2);
+}
+
+#[test]
 fn repeats_have_a_mean_and_a_spread() {
     let graph = plain();
     let one = score(&metric(json!({})), &graph, 3);
