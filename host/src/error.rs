@@ -28,6 +28,18 @@ pub enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// Returns the variant of a process's status.
+    pub fn from_status(status: u8) -> Option<Self> {
+        use Exit::{
+            AllFailed, Budget, Bug, Environment, Identity, Interrupted, No, Ok, Plugin, Terminated, Usage,
+        };
+        [Ok, No, Usage, Environment, Plugin, Identity, Budget, AllFailed, Bug, Interrupted, Terminated]
+            .into_iter()
+            .find(|exit| *exit as u8 == status)
+    }
+}
+
 /// An error as users meet it: a stable code, what happened, where, why, and what to try.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

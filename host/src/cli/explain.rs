@@ -108,6 +108,11 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0812", "the search found nothing", "No structure kept the budgets or could be scored. Loosen `search.budget` or raise the number of evaluations."),
 ];
 
+/// Returns the code if it is one of nashost's.
+pub(crate) fn known(code: &str) -> Option<&'static str> {
+    CODES.iter().map(|entry| entry.0).find(|known| *known == code)
+}
+
 /// Prints what a code means, or all codes.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ pub mod suggest;
 #[cfg(test)]
 mod tests;
 pub mod train;
+mod units;
 mod validate;
 
 use std::path::PathBuf;
@@ -30,7 +31,9 @@ pub use read::{assignment, file};
 pub use resolve::{Catalogue, Resolved, Sources};
 pub use sections::{
     Budget, ComponentConfig, Config, RunConfig, SECTIONS, SearchConfig, Section, Seeds, SplitConfig,
+    cpu_threads,
 };
+pub use units::{Size, Span};
 pub use validate::validate_component;
 
 /// Returns the user's own configuration file, whether it exists or not.

@@ -7,7 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::train::{EvalConfig, TrainConfig};
+use super::{
+    train::{EvalConfig, TrainConfig},
+    units::{Size, Span},
+};
 use crate::{
     error::{Error, Exit, Result},
     run::trial::ComponentRef,
@@ -179,8 +182,41 @@ pub struct RunConfig {
     /// Where tensors live: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[schemars(regex(pattern = r"^(auto|cpu|cuda(:[0-9]+)?)$"))]
     pub device: String,
-    /// Worker threads; 0 takes all CPU threads. Results do not depend on it.
+    /// Structures that are scored side by side, and networks that are trained side by side, each in a
+    /// process of its own that gets its share of the CPU threads. 0 scores with all CPU threads, and
+    /// trains one network per GPU or one after another on the CPU. Searches do not depend on it.
     pub jobs: usize,
+    /// Refuses operations of libtorch that may answer differently each time.
+    pub deterministic: bool,
+    /// How often a trial whose process crashed, hung or ran out of memory is tried without getting
+    /// further than before.
+    #[schemars(range(min = 1))]
+    pub attempts: u32,
+    /// How long a training or a search may make no progress before its process is ended.
+    pub stall: Span,
+    /// After out-of-memory, tries again with each batch in two parts whose gradients are added up.
+    pub halve_on_oom: bool,
+    /// Memory that one worker process may allocate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_memory: Option<Size>,
+    /// Time that the run may take, all its sessions together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_time: Option<Span>,
+    /// Most trials that are trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_trials: Option<u32>,
+    /// Hours of GPU time that trainings may take together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub max_gpu_hours: Option<f64>,
+    /// Disk space that the run's folder may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_disk: Option<Size>,
+    /// Keeps checkpoints of the best trials only, as many as this, by macro F1 on the validation part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub keep_checkpoints: Option<usize>,
     /// Folder that run folders are made in.
     pub out: PathBuf,
     /// Keeps decoded images on disk for later runs.
@@ -197,6 +233,16 @@ impl Default for RunConfig {
             seeds: Seeds::default(),
             device: "auto".to_owned(),
             jobs: 0,
+            deterministic: false,
+            attempts: 3,
+            stall: Span::minutes(10),
+            halve_on_oom: true,
+            worker_memory: None,
+            max_time: None,
+            max_trials: None,
+            max_gpu_hours: None,
+            max_disk: None,
+            keep_checkpoints: None,
             out: PathBuf::from("runs"),
             cache: true,
             cache_dir: None,
@@ -205,11 +251,21 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// Returns how many worker threads are meant.
-    pub fn workers(&self) -> usize {
+    /// Returns how many structures are scored side by side.
+    pub fn search_threads(&self) -> usize {
         match self.jobs {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => cpu_threads(),
             jobs => jobs,
+        }
+    }
+
+    /// Returns how many networks are trained side by side on `gpus` GPUs, or on the CPU without any.
+    pub fn trainings(&self, gpus: usize) -> usize {
+        match (self.jobs, gpus) {
+            (0, gpus) => gpus.max(1),
+            (jobs, 0) => jobs,
+            // One process per GPU.
+            (jobs, gpus) => jobs.min(gpus),
         }
     }
 
@@ -218,6 +274,11 @@ impl RunConfig {
         let standard = || super::xdg("XDG_CACHE_HOME", ".cache");
         self.cache.then(|| self.cache_dir.clone().or_else(standard)).flatten()
     }
+}
+
+/// Returns how many threads this process may run at once.
+pub fn cpu_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Seeds of the trainings. Users write a list, one seed, or a range in text.

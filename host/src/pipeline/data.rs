@@ -1,7 +1,5 @@
 //! The data stage of a run: from a dataset component to images in memory with their split.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use nashost_plugin_api::{
     abi::foreign::{CallError, CallErrorKind, ForeignDataset},
     dataset::{DatasetInfo, Part, Pixels, Record, Target},
@@ -15,7 +13,6 @@ use crate::{
     plugin::Registry,
     run::{
         events::{DataReady, PartCounts, SplitMade},
-        progress::Progress,
         trial::ComponentRef,
     },
 };
@@ -99,12 +96,17 @@ pub(crate) struct Prepared {
     pub(crate) made: SplitMade,
 }
 
-/// Reads, checks, splits and decodes the dataset of `config`.
+/// Reads, checks, splits and decodes the dataset of `config`, and tells `watch` how many images are
+/// decoded, and of how many.
 ///
 /// # Errors
 ///
 /// Fails with everything that is wrong with the dataset at the first stage that finds something.
-pub(crate) fn prepare(registry: &Registry, config: &Config, progress: &Progress) -> Result<Prepared> {
+pub(crate) fn prepare(
+    registry: &Registry,
+    config: &Config,
+    watch: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Prepared> {
     let begin = std::time::Instant::now();
     let source = PluginSource::new(registry, config)?;
     let dataset = ComponentRef::from(&config.data);
@@ -119,13 +121,7 @@ pub(crate) fn prepare(registry: &Registry, config: &Config, progress: &Progress)
         resolution: config.train.resolution,
         cache: cache.as_deref(),
     };
-    let bar = progress.decode(images as u64);
-    let shown = AtomicUsize::new(0);
-    let loaded = load(&source, catalogue, split, request, &|done, _| {
-        let before = shown.fetch_max(done, Ordering::Relaxed);
-        bar.advance(done.saturating_sub(before) as u64);
-    })?;
-    drop(bar);
+    let loaded = load(&source, catalogue, split, request, watch)?;
     let Loaded { store, cache } = loaded;
     let ready = DataReady {
         dataset,

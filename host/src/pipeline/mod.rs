@@ -1,54 +1,65 @@
 //! A whole run: data, search, training, evaluation, and their record.
 //!
 //! The order of things: everything that can be refused is refused before the run directory exists;
-//! then each stage tells the [`Recorder`] what it did, and all tables are made from that record.
+//! then each stage tells the [`Recorder`](crate::run::Recorder) what it did, and all tables are made
+//! from that record. Each stage does what the record lacks, so taking a run up again is running it.
+//! This process is the driver: search and training happen in [workers](crate::worker).
 
+mod budget;
 mod components;
 mod data;
+mod duties;
+mod identity;
 mod plan;
 mod search;
+mod searching;
+mod session;
+mod training;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::{ffi::OsString, path::Path, time::Instant};
 
-use nashost_plugin_api::{
-    architecture::{Geometry, Spec},
-    component::Kind,
-    dataset::Part,
-    metric::Score,
-    seed::derive_seed,
-};
+use nashost_plugin_api::abi::host::CancelState;
 
-use self::{components::PluginScorer, data::Prepared, search::Searcher, trial::Executor};
 pub(crate) use self::{
     data::{PluginSource, split},
+    duties::Duties,
+    identity::Allowed,
     plan::Plan,
     search::portable,
+};
+use self::{
+    components::PluginScorer,
+    data::Prepared,
+    identity::Identity,
+    search::Searcher,
+    session::{Session, Stop},
 };
 use crate::{
     config::{Config, Resolved},
     device::ResolvedDevice,
     error::{Error, Exit, Result},
-    evaluate::{MetricSet, PredictionScorer, Truth, bootstrap, fit_baselines},
+    evaluate::{MetricSet, PredictionScorer},
     plugin::{Registry, cancel_state},
     run::{
-        Ending, Recorder, RunDir, atomic,
-        events::{Baseline, Failure, PluginIdentity, RunEvent, RunStarted},
+        Recorder, RunDir, Timestamp, atomic,
+        events::{PluginIdentity, RunEvent, RunResumed, RunStarted},
         log::Log,
         progress::Progress,
         provenance::{Device, Provenance, RunLock},
         summary::Summary,
-        trial::{ComponentRef, Control, TrialEvent, TrialRequest},
+        trial::ComponentRef,
     },
 };
-use nashost_plugin_api::abi::host::CancelState;
 
 /// Channels of every network. Grey images are repeated, as the study does and as published weights
 /// want it.
 pub(crate) const CHANNELS: usize = 3;
 
-/// Threshold at which baselines are evaluated.
-const HALF: f64 = 0.5;
+/// File of the run's split.
+const SPLIT: &str = "split.json";
+/// File of the run's configuration.
+pub(crate) const RUN_CONFIG: &str = "run.toml";
 
 /// What a run takes from its process.
 pub(crate) struct Host<'a> {
@@ -62,14 +73,18 @@ pub(crate) struct Host<'a> {
     pub(crate) progress: &'a Progress,
     /// The process's log, which follows into the run directory.
     pub(crate) log: &'a Log,
+    /// Arguments that make another process of this program see the same plugins.
+    pub(crate) arguments: Vec<OsString>,
 }
 
-/// A finished run.
+/// A run that came to an end, or to the end of its budget.
 pub(crate) struct Finished {
     /// Its directory.
     pub(crate) dir: RunDir,
     /// Its results.
     pub(crate) summary: Summary,
+    /// Which budget stopped it, if one did.
+    pub(crate) stopped: Option<String>,
     /// What its end means for the process.
     pub(crate) exit: Exit,
 }
@@ -79,11 +94,10 @@ pub(crate) struct Finished {
 /// # Errors
 ///
 /// Fails before anything is written if configuration, plugins, data or disk do not allow the run;
-/// later only if the search fails or the run directory can no longer be written. A trial that fails is
-/// recorded and the others go on.
+/// later only if the search fails, the run is stopped, or its directory can no longer be written. A
+/// trial that fails is recorded and the others go on.
 pub(crate) fn run(resolved: &Resolved, host: &Host<'_>) -> Result<Finished> {
     let config = &resolved.config;
-    let registry = host.registry;
     crate::run::preflight(&config.run.out, crate::run::MIN_FREE)?;
     if let Some(path) = config.train.pretrained.as_ref().filter(|path| !path.is_file()) {
         let message = format!("`train.pretrained`: there is no file {}", path.display());
@@ -91,15 +105,55 @@ pub(crate) fn run(resolved: &Resolved, host: &Host<'_>) -> Result<Finished> {
             Error::new(Exit::Usage, "E0802", message).help("paths are relative to the working directory")
         );
     }
+    carry_out(config, host, None, |prepared, metrics| start(config, host, prepared, metrics))
+}
+
+/// Takes up a run whose record was reopened, with the configuration `config`, whose differences from
+/// the run's own are `changes`.
+///
+/// # Errors
+///
+/// Fails if something that decides results is not as it was and `allowed` does not name it (E0805),
+/// and as [`run`] does.
+pub(crate) fn resume(
+    config: &Config,
+    changes: Vec<String>,
+    recorder: Recorder,
+    host: &Host<'_>,
+    allowed: &Allowed,
+) -> Result<Finished> {
+    crate::run::preflight(recorder.dir().path(), crate::run::MIN_FREE)?;
+    let split = recorder.dir().file(SPLIT);
+    carry_out(config, host, Some(&split), |prepared, _| {
+        take_up(config, changes, recorder, host, prepared, allowed)
+    })
+}
+
+/// Does everything that the record, which `open` opens, lacks.
+fn carry_out(
+    config: &Config,
+    host: &Host<'_>,
+    split: Option<&Path>,
+    open: impl FnOnce(&Prepared, &MetricSet<'_>) -> Result<(Recorder, Provenance)>,
+) -> Result<Finished> {
+    let began = Instant::now();
+    let registry = host.registry;
     let architecture_ref = ComponentRef::from(config.architecture()?);
     let architecture = registry.architecture(&architecture_ref.id, &architecture_ref.config)?;
     let scorers = PluginScorer::all(registry, &config.eval.metrics)?;
     let scorers: Vec<&dyn PredictionScorer> = scorers.iter().map(|s| s as _).collect();
     let metrics = MetricSet::new(&scorers)?;
-    let prepared = data::prepare(registry, config, host.progress)?;
-    let outputs = prepared.store.labels();
+    let prepared = {
+        let bar = std::sync::OnceLock::new();
+        let mut config = config.clone();
+        config.split.file = split.map(Path::to_owned).or(config.split.file);
+        data::prepare(registry, &config, &|done, of| {
+            bar.get_or_init(|| host.progress.decode(of as u64)).reach(done as u64);
+        })?
+    };
     let searcher = match &config.search {
         Some(search) => {
+            let outputs = prepared.store.labels();
             Some(Searcher::new(registry, config, search, &architecture, outputs, &host.device.name)?)
         }
         None => None,
@@ -107,79 +161,34 @@ pub(crate) fn run(resolved: &Resolved, host: &Host<'_>) -> Result<Finished> {
     if let Some(searcher) = &searcher {
         searcher.space()?;
     }
-    let first = architecture.initial()?;
-
-    let mut recorder = start(config, host, &prepared, &metrics)?;
-    let mut provenance = Provenance::gather(recorder.dir(), std::env::args(), device_facts(host));
-    provenance.write(recorder.dir())?;
-    let outcome = (|| {
-        record_baselines(config, &prepared, &metrics, &mut recorder)?;
-        let chosen: Vec<(Spec, BTreeMap<String, Score>)> = match &searcher {
-            None => vec![(first, BTreeMap::new())],
-            Some(searcher) => searcher
-                .run(&mut recorder, host.progress)?
-                .into_iter()
-                .map(|(spec, score)| (spec, BTreeMap::from([(searcher.metric_id().to_owned(), score)])))
-                .collect(),
-        };
-        let side = config.train.resolution;
-        let geometry = Geometry { input: [CHANNELS, side, side], outputs };
-        let version = registry.version(Kind::Architecture, &architecture_ref.id)?;
-        let mut requests = Vec::new();
-        for (spec, scores) in chosen {
-            let portable =
-                portable(&architecture, architecture_ref.clone(), version.clone(), spec, geometry, scores)?;
-            let (id, spec) = (portable.id.clone(), portable.spec.clone());
-            recorder.record(RunEvent::ArchitectureReady(Box::new(portable)))?;
-            for &seed in &config.run.seeds.0 {
-                let request = request(
-                    config,
-                    host,
-                    &recorder,
-                    &architecture_ref,
-                    &spec,
-                    geometry,
-                    seed,
-                    requests.len(),
-                );
-                recorder.record(RunEvent::TrialQueued {
-                    request: Box::new(request.clone()),
-                    architecture: id.clone(),
-                })?;
-                requests.push(request);
-            }
-        }
-        let executor = Executor { registry, store: &prepared.store, metrics: &metrics };
-        train_all(&requests, &executor, host, &mut recorder)
-    })();
-    finish(outcome, recorder, &mut provenance)
+    architecture.initial()?;
+    let (recorder, provenance) = open(&prepared, &metrics)?;
+    Session::new(config, host, architecture_ref, &architecture, prepared, recorder, provenance, began)
+        .carry_out(searcher.as_ref(), &metrics)
 }
 
 /// Makes the run directory and writes everything that is known before the first stage.
-fn start(config: &Config, host: &Host<'_>, prepared: &Prepared, metrics: &MetricSet<'_>) -> Result<Recorder> {
+fn start(
+    config: &Config,
+    host: &Host<'_>,
+    prepared: &Prepared,
+    metrics: &MetricSet<'_>,
+) -> Result<(Recorder, Provenance)> {
     let text = config.to_toml()?;
-    let config_sha256 = sha256(text.as_bytes());
     let claim = RunDir::create(&config.run.out, &name(config))?;
     host.log.attach(claim.dir())?;
     let dir = claim.dir().clone();
-    atomic::write(&dir.file("run.toml"), text.as_bytes())?;
-    prepared.split.write(&dir.file("split.json"))?;
-    let plugins = identities(host.registry);
-    RunLock {
-        nashost: env!("CARGO_PKG_VERSION").to_owned(),
-        libtorch: host.libtorch.clone(),
-        config_sha256: config_sha256.clone(),
-        data_fingerprint: prepared.store.fingerprint.clone(),
-        split_hash: prepared.store.split_hash.clone(),
-        plugin: plugins.clone(),
-    }
-    .write(&dir)?;
+    atomic::write(&dir.file(RUN_CONFIG), text.as_bytes())?;
+    prepared.split.write(&dir.file(SPLIT))?;
+    let identity = Identity::of(&text, host, prepared);
+    identity.lock().write(&dir)?;
     let mut recorder = Recorder::create(claim)?;
+    let RunLock { nashost, libtorch, config_sha256, plugin: plugins, .. } = identity.into_lock();
     recorder.record(RunEvent::RunStarted(RunStarted {
         run_id: dir.id().to_owned(),
         name: name(config),
-        nashost: env!("CARGO_PKG_VERSION").to_owned(),
-        libtorch: host.libtorch.clone(),
+        nashost,
+        libtorch,
         config_sha256,
         seeds: config.run.seeds.0.clone(),
         device: host.device.name.clone(),
@@ -189,7 +198,51 @@ fn start(config: &Config, host: &Host<'_>, prepared: &Prepared, metrics: &Metric
     }))?;
     recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
     recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
-    Ok(recorder)
+    let provenance = Provenance::gather(&dir, std::env::args(), device_facts(host));
+    provenance.write(&dir)?;
+    Ok((recorder, provenance))
+}
+
+/// Compares the run with what it was, and writes that it goes on.
+fn take_up(
+    config: &Config,
+    mut changes: Vec<String>,
+    mut recorder: Recorder,
+    host: &Host<'_>,
+    prepared: &Prepared,
+    allowed: &Allowed,
+) -> Result<(Recorder, Provenance)> {
+    let dir = recorder.dir().clone();
+    let text = config.to_toml()?;
+    let identity = Identity::of(&text, host, prepared);
+    let before = RunLock::read(&dir)?;
+    changes.extend(identity.differences(&before));
+    allowed.check(&changes)?;
+    host.log.attach(&dir)?;
+    atomic::write(&dir.file(RUN_CONFIG), text.as_bytes())?;
+    identity.lock().write(&dir)?;
+    // A run that was killed in its first moments has not recorded these.
+    if recorder.state().data.is_none() {
+        recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
+    }
+    if recorder.state().split.is_none() {
+        recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
+    }
+    recorder.record(RunEvent::RunResumed(RunResumed {
+        nashost: env!("CARGO_PKG_VERSION").to_owned(),
+        libtorch: host.libtorch.clone(),
+        device: host.device.name.clone(),
+        host: sysinfo::System::host_name().unwrap_or_default(),
+        changes,
+    }))?;
+    let now = Provenance::gather(&dir, std::env::args(), device_facts(host));
+    let provenance = match Provenance::read(&dir) {
+        Ok(first) => first.resumed_by(now),
+        // It is for people, and decides nothing.
+        Err(_) => now,
+    };
+    provenance.write(&dir)?;
+    Ok((recorder, provenance))
 }
 
 /// Name of the run: as configured, or method and dataset.
@@ -204,6 +257,7 @@ fn method(config: &Config) -> String {
     config.search.as_ref().map(|search| search.plugin.clone()).or(arch).unwrap_or_default()
 }
 
+/// The plugins that this process has loaded.
 fn identities(registry: &Registry) -> Vec<PluginIdentity> {
     let used = registry.used();
     used.into_iter()
@@ -228,145 +282,26 @@ fn device_facts(host: &Host<'_>) -> Device {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// The error of a run that was asked to stop.
+fn interrupted() -> Error {
+    Error::new(Exit::Interrupted, "E0811", "the run was stopped")
 }
 
-/// Evaluates the trivial predictors on the test part: what any method must beat.
-fn record_baselines(
-    config: &Config,
-    prepared: &Prepared,
-    metrics: &MetricSet<'_>,
-    recorder: &mut Recorder,
-) -> Result<()> {
-    let store = &prepared.store;
-    let seed = derive_seed(config.run.seed, "baselines");
-    let half = vec![HALF; store.labels()];
-    let train = Truth::of(store, Part::Train)?;
-    let test = Truth::of(store, Part::Test)?;
-    for baseline in fit_baselines(&train, store.info.normal_label.as_deref(), seed)? {
-        let table = baseline.predict(&test)?;
-        recorder.record(RunEvent::Baseline(Baseline {
-            name: baseline.baseline().id().to_owned(),
-            test: metrics.evaluate(&table, &half)?,
-            intervals: bootstrap(metrics, &table, &half, config.eval.bootstrap, seed)?,
-        }))?;
+/// Whether somebody asked the process to stop.
+fn is_cancelled() -> bool {
+    cancel_state() != CancelState::Go
+}
+
+/// Takes up the record of a run.
+///
+/// # Errors
+///
+/// Fails if another process writes the run, or its events are damaged.
+pub(crate) fn reopen(dir: RunDir) -> Result<Recorder> {
+    let claim = dir.claim()?;
+    if claim.dir().file(crate::run::events::FILE).exists() {
+        return Recorder::reopen(claim);
     }
-    Ok(())
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call site, and every field of the request is told apart there"
-)]
-fn request(
-    config: &Config,
-    host: &Host<'_>,
-    recorder: &Recorder,
-    architecture: &ComponentRef,
-    spec: &Spec,
-    geometry: Geometry,
-    seed: u64,
-    before: usize,
-) -> TrialRequest {
-    let state = recorder.state();
-    TrialRequest {
-        run_id: recorder.dir().id().to_owned(),
-        trial: before as u32 + 1,
-        attempt: 1,
-        method: method(config),
-        architecture: architecture.clone(),
-        spec: spec.clone(),
-        geometry,
-        dataset: ComponentRef::from(&config.data),
-        split_hash: state.split.as_ref().map(|split| split.hash.clone()).unwrap_or_default(),
-        train: config.train.clone(),
-        eval: config.eval.clone(),
-        seed,
-        device: host.device.name.clone(),
-        run_dir: recorder.dir().path().to_owned(),
-    }
-}
-
-/// Executes the trials in order; returns how many failed.
-fn train_all(
-    requests: &[TrialRequest],
-    executor: &Executor<'_>,
-    host: &Host<'_>,
-    recorder: &mut Recorder,
-) -> Result<usize> {
-    let bar = host.progress.training(requests.len() as u32);
-    let mut failed = 0;
-    for request in requests {
-        let mut broken = None;
-        let result = executor.execute(request, &mut |event| {
-            bar.tell(request, &event);
-            let recorded =
-                recorder.record_trial(request.trial, request.attempt, event.clone()).and_then(|()| {
-                    if matches!(event, TrialEvent::Epoch(_)) { recorder.write_tables() } else { Ok(()) }
-                });
-            match recorded {
-                Err(error) => {
-                    broken = Some(error);
-                    Control::Stop
-                }
-                Ok(()) if cancel_state() != CancelState::Go => Control::Stop,
-                Ok(()) => Control::Continue,
-            }
-        });
-        if let Some(error) = broken {
-            return Err(error);
-        }
-        match result {
-            Ok(()) => {}
-            Err(error) if error.exit == Exit::Interrupted => return Err(error),
-            Err(error) => {
-                failed += 1;
-                tracing::error!(trial = request.name(), code = error.code, "{error}");
-                let event = TrialEvent::Failed { code: error.code.to_owned(), message: with_help(&error) };
-                bar.tell(request, &event);
-                recorder.record_trial(request.trial, request.attempt, event)?;
-            }
-        }
-    }
-    Ok(failed)
-}
-
-fn with_help(error: &Error) -> String {
-    match &error.help {
-        Some(help) => format!("{} (help: {help})", error.message),
-        None => error.message.clone(),
-    }
-}
-
-/// Ends the record. A run that was stopped stays open: its directory reads as interrupted.
-fn finish(outcome: Result<usize>, recorder: Recorder, provenance: &mut Provenance) -> Result<Finished> {
-    let dir = recorder.dir().clone();
-    let trials = recorder.state().trials.len();
-    let (ending, failure, exit) = match outcome {
-        Err(error) if error.exit == Exit::Interrupted => {
-            recorder.write_tables()?;
-            let where_to = format!("everything so far is in {}", dir.path().display());
-            return Err(error.help(where_to));
-        }
-        Err(error) => {
-            let failure = Failure { code: error.code.to_owned(), message: error.message.clone() };
-            provenance.end(Ending::Failed, Some(failure.clone()));
-            provenance.write(&dir)?;
-            recorder.finish(Ending::Failed, Some(failure))?;
-            return Err(error);
-        }
-        Ok(0) => (Ending::Done, None, Exit::Ok),
-        Ok(failed) if failed < trials => (Ending::Done, None, Exit::No),
-        Ok(_) => {
-            let message = "every trial failed; `nashost show` tells why".to_owned();
-            (Ending::Failed, Some(Failure { code: "E0804".to_owned(), message }), Exit::AllFailed)
-        }
-    };
-    provenance.end(ending, failure.clone());
-    provenance.write(&dir)?;
-    recorder.finish(ending, failure)?;
-    let summary = Summary::of(&crate::run::tables::read(&dir)?);
-    Ok(Finished { dir, summary, exit })
+    let message = format!("run {} ended before its record began, at {}", claim.dir().id(), Timestamp::now());
+    Err(Error::new(Exit::Usage, "E0705", message).help("there is nothing to take up: start it anew"))
 }

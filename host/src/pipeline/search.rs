@@ -1,6 +1,6 @@
 //! The search stage of a run: from a configuration to the structures that are trained.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use nashost_plugin_api::{
     abi::foreign::{ForeignArchitecture, ForeignArchitectureMetric},
@@ -15,19 +15,14 @@ use serde_json::json;
 use crate::{
     config::{Config, SearchConfig},
     error::{Error, Exit, Result},
-    plugin::{Registry, cancel_state},
+    plugin::Registry,
     run::{
-        Recorder,
-        events::{Budget as BudgetEvent, Candidate, PortableArchitecture, RunEvent, SearchStarted},
-        progress::Progress,
+        events::{Budget as BudgetEvent, PortableArchitecture, SearchStarted},
         trial::{ComponentRef, Control},
     },
-    search::{Budget, SearchEvent, SearchSetup, Space, is_exact, search},
+    search::{Budget, SearchSetup, Space, is_exact, search},
+    worker::{FromWorker, SearchTask},
 };
-use nashost_plugin_api::abi::host::CancelState;
-
-/// Most candidates that are written to the disk together.
-const BATCH: usize = 16;
 
 /// The components of a search, checked to fit together.
 pub(crate) struct Searcher<'a> {
@@ -94,7 +89,7 @@ impl<'a> Searcher<'a> {
             geometry: Geometry { input: [super::CHANNELS, side, side], outputs },
             device: device.to_owned(),
             seed: derive_seed(config.run.seed, "search"),
-            jobs: config.run.workers(),
+            jobs: config.run.search_threads(),
         })
     }
 
@@ -127,100 +122,49 @@ impl<'a> Searcher<'a> {
         self.info.proposals
     }
 
-    /// Runs the search, records it, and returns the best structures with their scores.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a component fails, nothing usable was found (E0812), or the run is being stopped.
-    pub(crate) fn run(&self, recorder: &mut Recorder, progress: &Progress) -> Result<Vec<(Spec, Score)>> {
-        let strategy_ref = ComponentRef::from(self.config);
-        recorder.record(RunEvent::SearchStarted(SearchStarted {
-            strategy: strategy_ref.clone(),
+    /// What there is to record of the search when it starts.
+    pub(crate) fn started(&self) -> SearchStarted {
+        let budgets = self.config.budget.iter();
+        SearchStarted {
+            strategy: ComponentRef::from(self.config),
             space: self.space_ref.clone(),
             metric: self.metric_ref.clone(),
             direction: self.direction,
             uses_data: self.info.uses_data,
             seed: self.seed,
             geometry: self.geometry,
-            budgets: self
-                .config
-                .budget
-                .iter()
-                .map(|b| BudgetEvent { kind: b.kind.clone(), max: b.max })
-                .collect(),
-        }))?;
-        let begin = Instant::now();
+            budgets: budgets.map(|b| BudgetEvent { kind: b.kind.clone(), max: b.max }).collect(),
+        }
+    }
+
+    /// Searches in this process, from where `task` says.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a component fails or `tell` says stop.
+    pub(crate) fn perform(
+        &self,
+        task: SearchTask,
+        tell: &mut dyn FnMut(FromWorker) -> Control,
+    ) -> Result<()> {
         let space = self.space()?;
+        let strategy_ref = ComponentRef::from(self.config);
         let mut strategy = self.registry.strategy(&strategy_ref.id, &strategy_ref.config)?;
-        let bar = progress.search(self.proposals());
-        let mut best: Option<f64> = None;
-        let (mut seen, mut pending, mut failure) = (0, Vec::new(), None);
         let setup =
             SearchSetup { strategy: &mut strategy, space: &space, metric: &self.metric, jobs: self.jobs };
-        let threads = tch::get_num_threads();
+        // Candidates are scored side by side, each by one thread.
         tch::set_num_threads(1);
-        let result = search(setup, &mut |event| {
-            seen += 1;
-            best = match (best, event.score.value) {
-                (Some(a), Some(b)) => {
-                    Some(if self.direction == Direction::Higher { a.max(b) } else { a.min(b) })
-                }
-                (a, b) => a.or(b),
-            };
-            bar.update(seen, best, 0);
-            pending.push(candidate(event));
-            if pending.len() >= BATCH
-                && let Err(e) = recorder.record_candidates(std::mem::take(&mut pending))
-            {
-                failure = Some(e);
-                return Control::Stop;
-            }
-            if cancel_state() == CancelState::Go { Control::Continue } else { Control::Stop }
-        });
-        tch::set_num_threads(threads);
-        drop(bar);
-        recorder.record_candidates(pending)?;
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        let result = result?;
-        let mut ranked = result.ranked.clone();
-        recorder.record(RunEvent::SearchFinished { result, seconds: begin.elapsed().as_secs_f64() })?;
-        ranked.truncate(self.config.top.max(1));
-        if ranked.is_empty() {
-            return Err(Error::new(
-                Exit::Budget,
-                "E0812",
-                format!("the search scored {seen} structures and found none that can be used"),
-            )
-            .help("loosen `search.budget`, or raise the number of evaluations"));
-        }
-        Ok(ranked
-            .into_iter()
-            .map(|r| {
-                let score = Score { value: Some(r.value), spread: None, repeats: 1, seconds: 0.0, why: None };
-                (r.spec, score)
-            })
-            .collect())
+        search(setup, task, tell)
+    }
+
+    /// Which way the metric is better.
+    pub(crate) fn direction(&self) -> Direction {
+        self.direction
     }
 
     /// Id of the metric that structures were scored with.
     pub(crate) fn metric_id(&self) -> &str {
         &self.metric_ref.id
-    }
-}
-
-fn candidate(event: SearchEvent) -> Candidate {
-    Candidate {
-        id: event.id,
-        spec: event.spec,
-        origin: event.origin,
-        value: event.score.value,
-        spread: event.score.spread,
-        seconds: event.score.seconds,
-        rejected: None,
-        why: event.score.why,
-        costs: BTreeMap::new(),
     }
 }
 

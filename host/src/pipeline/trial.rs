@@ -1,5 +1,7 @@
 //! Executes a trial request in this process: build, train, choose on validation, test once.
 
+use std::path::Path;
+
 use nashost_plugin_api::{dataset::Part, seed::derive_seed};
 use nashost_plugin_torch::{Network, TorchError, Weights, parse_device};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +14,8 @@ use crate::{
     evaluate::{MetricSet, PredictionTable, Truth, bootstrap, choose_thresholds},
     plugin::Registry,
     run::trial::{CheckpointReport, Control, TestReport, TrialEvent, TrialRequest},
-    train::{self, Job, Outcome, Trained},
+    train::{self, Job, Outcome, Resume, SAVE_EVERY, Trained},
+    worker::Known,
 };
 
 /// Threshold of the validation metrics that choose checkpoints.
@@ -26,18 +29,25 @@ pub(crate) struct Executor<'a> {
     pub(crate) store: &'a ImageStore,
     /// The prediction metrics of the run.
     pub(crate) metrics: &'a MetricSet<'a>,
+    /// The run's folder, for checkpoints and predictions.
+    pub(crate) run_dir: &'a Path,
+    /// Where to compute, as this process names it.
+    pub(crate) device: &'a str,
 }
 
 impl Executor<'_> {
-    /// Executes `request` and tells `sink` what happens.
+    /// Executes `request` on a network with its first weights, from where an earlier attempt stopped,
+    /// and tells `sink` what happens, but for what is `known`.
     ///
     /// # Errors
     ///
-    /// Fails if the data are not those of the request (E0801), the network cannot be built or
-    /// trained, the device or the disk fails, or `sink` says stop.
+    /// Fails if the data are not those of the request (E0801), the network cannot be trained, the
+    /// device or the disk fails, or `sink` says stop.
     pub(crate) fn execute(
         &self,
         request: &TrialRequest,
+        (network, init): (Network, Weights),
+        known: &Known,
         sink: &mut dyn FnMut(TrialEvent) -> Control,
     ) -> Result<()> {
         if request.split_hash != self.store.split_hash {
@@ -53,8 +63,7 @@ impl Executor<'_> {
             )
             .help("give the split file of the run as `split.file`"));
         }
-        let device = parse_device(&request.device).map_err(|e| torch(&e))?;
-        let (network, init) = self.network(request)?;
+        let device = parse_device(self.device).map_err(|e| torch(&e))?;
         let costs = network.graph().costs().map_err(|e| torch(&e.into()))?;
         if sink(TrialEvent::Started { params: costs.params, macs: costs.macs }) == Control::Stop {
             return Err(stopped());
@@ -66,8 +75,14 @@ impl Executor<'_> {
             config: &request.train,
             seed: request.seed,
             device,
-            run_dir: &request.run_dir,
+            run_dir: self.run_dir,
             trial: &request.name(),
+            resume: Resume {
+                identity: &request.identity(),
+                known_epochs: known.epochs,
+                known_checkpoints: &known.checkpoints,
+                save_every: SAVE_EVERY,
+            },
         };
         let validation = Truth::of(self.store, Part::Val)?;
         let half = vec![HALF; self.store.labels()];
@@ -85,7 +100,12 @@ impl Executor<'_> {
         }
     }
 
-    fn network(&self, request: &TrialRequest) -> Result<(Network, Weights)> {
+    /// Builds the network of `request` and draws or loads its first weights.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the network cannot be built or the weights do not fit.
+    pub(crate) fn network(&self, request: &TrialRequest) -> Result<(Network, Weights)> {
         let architecture =
             self.registry.architecture(&request.architecture.id, &request.architecture.config)?;
         let graph = architecture.graph(&request.spec, &request.geometry)?;
@@ -119,7 +139,7 @@ impl Executor<'_> {
             CheckpointChoice::BestSubsetAccuracy => trained.best_subset_accuracy,
             CheckpointChoice::Last => trained.last,
         };
-        let weights = Weights::load(network, &request.run_dir.join(&checkpoint.path))
+        let weights = Weights::load(network, &self.run_dir.join(&checkpoint.path))
             .map_err(|e| torch(&e))?
             .to_device(device);
         let predict = |part: Part| {
@@ -135,7 +155,7 @@ impl Executor<'_> {
         let frozen = frozen(request, &checkpoint, &thresholds);
         let table = predict(Part::Test)?;
         let predictions = std::path::Path::new("predictions").join(format!("{}_test.csv", request.name()));
-        table.write(&request.run_dir.join(&predictions))?;
+        table.write(&self.run_dir.join(&predictions))?;
         let test = self.metrics.evaluate(&table, &thresholds)?;
         let seed = derive_seed(request.seed, "bootstrap");
         let intervals = bootstrap(self.metrics, &table, &thresholds, request.eval.bootstrap, seed)?;
@@ -146,7 +166,7 @@ impl Executor<'_> {
 /// SHA-256 of everything that decides the test result, taken before the test part is touched.
 fn frozen(request: &TrialRequest, checkpoint: &CheckpointReport, thresholds: &[f64]) -> String {
     let text = serde_json::json!({
-        "request": request,
+        "request": request.identity(),
         "checkpoint": checkpoint.sha256,
         "thresholds": thresholds,
     })

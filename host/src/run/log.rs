@@ -8,12 +8,12 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
-    Layer as _, filter::Targets, fmt, fmt::MakeWriter, layer::SubscriberExt as _, registry,
+    Layer as _, filter::{LevelFilter, Targets}, fmt, fmt::MakeWriter, layer::SubscriberExt as _, registry,
 };
 
 use super::{dir::RunDir, fault::io_error, progress::Progress};
@@ -50,6 +50,38 @@ impl Verbosity {
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     sink: Arc<Mutex<Sink>>,
+    warnings: Warnings,
+}
+
+/// Who is told every warning, if anybody is.
+#[derive(Clone, Default)]
+struct Warnings(Arc<OnceLock<Box<dyn Fn(&str) + Send + Sync>>>);
+
+impl std::fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Warnings").finish_non_exhaustive()
+    }
+}
+
+impl Write for &Warnings {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(tell) = self.0.get() {
+            tell(String::from_utf8_lossy(bytes).trim_end());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Warnings {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> &'a Self {
+        self
+    }
 }
 
 /// Where the lines for `host.log` go.
@@ -113,6 +145,11 @@ impl Log {
         Ok(())
     }
 
+    /// Tells `tell` every warning and error from here on, one line each; once in a process.
+    pub fn forward_warnings(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.warnings.0.set(Box::new(tell));
+    }
+
     fn sink(&self) -> MutexGuard<'_, Sink> {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,9 +164,16 @@ where
         .with_default(Level::INFO)
         .with_target("nashost", Level::DEBUG)
         .with_target(PLUGIN_TARGET, Level::DEBUG);
+    let warnings = fmt::layer()
+        .with_ansi(false)
+        .without_time()
+        .with_level(false)
+        .with_target(false)
+        .with_writer(log.warnings.clone())
+        .with_filter(LevelFilter::WARN);
     let file = fmt::layer().with_ansi(false).with_writer(log).with_filter(everything);
     let terminal = fmt::layer().with_ansi(false).without_time().with_writer(stderr).with_filter(filter);
-    registry().with(file).with(terminal)
+    registry().with(file).with(warnings).with(terminal)
 }
 
 impl Write for &Log {

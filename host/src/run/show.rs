@@ -84,7 +84,7 @@ pub struct TrialLine {
     pub method: String,
     /// Seed.
     pub seed: u64,
-    /// `queued`, `running`, `done` or `failed`.
+    /// `queued`, `running`, `done`, `failed`, `oom`, `timeout` or `crashed`.
     pub state: String,
     /// Epochs trained.
     pub epochs_done: u64,
@@ -108,7 +108,7 @@ pub fn show(run: &RunDir) -> Result<Shown> {
         state: trial.phase().to_owned(),
         epochs_done: trial.epochs.len() as u64,
         epochs: trial.request.train.epochs,
-        failure: trial.failure().map(|failure| format!("{}: {}", failure.code, failure.message)),
+        failure: trial.failure().map(|f| format!("{}: {}", f.failure.code, f.failure.message)),
     });
     Ok(Shown {
         run: RunLine::of(run)?,

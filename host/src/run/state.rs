@@ -11,7 +11,7 @@ use super::{
         SearchStarted, SplitMade,
     },
     time::Timestamp,
-    trial::{CheckpointReport, EpochReport, TestReport, TrialEvent, TrialRequest},
+    trial::{CheckpointReport, EpochReport, FailureKind, TestReport, TrialEvent, TrialRequest},
 };
 use crate::error::{Error, Exit, Result};
 
@@ -20,6 +20,8 @@ use crate::error::{Error, Exit, Result};
 pub struct State {
     /// When and what began.
     pub started: Option<(Timestamp, RunStarted)>,
+    /// When each process that wrote the run began and told something last, oldest first.
+    pub sessions: Vec<(Timestamp, Timestamp)>,
     /// The data.
     pub data: Option<DataReady>,
     /// Its parts.
@@ -105,15 +107,31 @@ pub struct TrialState {
     /// Checkpoints by their kind.
     pub checkpoints: BTreeMap<String, CheckpointReport>,
     /// When and how the current attempt ended.
-    pub ended: Option<(Timestamp, std::result::Result<TestReport, Failure>)>,
+    pub ended: Option<(Timestamp, std::result::Result<TestReport, TrialFailure>)>,
+    /// Attempts in a row that failed without getting further than those before.
+    pub strikes: u32,
+    /// Seconds from the start of each attempt to the last that was heard of it, all together.
+    pub seconds: f64,
+    /// When something was last heard of the current attempt.
+    heard: Option<Timestamp>,
+}
+
+/// Why an attempt of a trial has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialFailure {
+    /// How it ended.
+    pub kind: FailureKind,
+    /// Code and message.
+    pub failure: Failure,
 }
 
 impl TrialState {
-    /// The word for the state in tables: `queued`, `running`, `done` or `failed`.
+    /// The word for the state in tables: `queued`, `running`, `done`, `failed`, `oom`, `timeout` or
+    /// `crashed`.
     pub fn phase(&self) -> &'static str {
         match (&self.ended, self.started) {
             (Some((_, Ok(_))), _) => "done",
-            (Some((_, Err(_))), _) => "failed",
+            (Some((_, Err(failure))), _) => failure.kind.name(),
             (None, Some(_)) => "running",
             (None, None) => "queued",
         }
@@ -125,8 +143,23 @@ impl TrialState {
     }
 
     /// Why the trial has no result, if it failed.
-    pub fn failure(&self) -> Option<&Failure> {
+    pub fn failure(&self) -> Option<&TrialFailure> {
         self.ended.as_ref().and_then(|(_, end)| end.as_ref().err())
+    }
+
+    /// Whether there is something left to do: it has neither a result nor an error that would come
+    /// again, and was not given up after `attempts` that got no further.
+    pub fn is_open(&self, attempts: u32) -> bool {
+        match &self.ended {
+            None => true,
+            Some((_, Ok(_))) => false,
+            Some((_, Err(failure))) => failure.kind != FailureKind::Failed && self.strikes < attempts,
+        }
+    }
+
+    /// Number of the last epoch that is recorded, 0 if none is.
+    pub fn last_epoch(&self) -> u32 {
+        self.epochs.keys().next_back().copied().unwrap_or(0)
     }
 
     /// Seconds of training.
@@ -205,10 +238,17 @@ impl State {
     pub fn apply(&mut self, record: &Record) {
         let time = record.time;
         self.last = Some(time);
+        match (&record.event, self.sessions.last_mut()) {
+            (RunEvent::RunStarted(_) | RunEvent::RunResumed(_), _) | (_, None) => {
+                self.sessions.push((time, time));
+            }
+            (_, Some((_, last))) => *last = time,
+        }
         // What follows an end is a run that was taken up again.
         self.finished = None;
         match &record.event {
             RunEvent::RunStarted(started) => self.started = Some((time, started.clone())),
+            RunEvent::RunResumed(_) => {}
             RunEvent::Warning { message } => self.warnings.push(message.clone()),
             RunEvent::DataReady(data) => self.data = Some(data.clone()),
             RunEvent::SplitMade(split) => self.split = Some(split.clone()),
@@ -243,17 +283,30 @@ impl State {
     }
 
     fn queue(&mut self, request: &TrialRequest, architecture: &str) {
-        let (epochs, checkpoints) =
-            self.trials.remove(&request.trial).map(|t| (t.epochs, t.checkpoints)).unwrap_or_default();
+        let earlier = self.trials.remove(&request.trial);
         let trial = TrialState {
             request: request.clone(),
             architecture: architecture.to_owned(),
             started: None,
-            epochs,
-            checkpoints,
+            strikes: earlier.as_ref().map_or(0, |trial| trial.strikes),
+            seconds: earlier.as_ref().map_or(0.0, |trial| trial.seconds),
+            heard: None,
             ended: None,
+            epochs: earlier.as_ref().map(|trial| trial.epochs.clone()).unwrap_or_default(),
+            checkpoints: earlier.map(|trial| trial.checkpoints).unwrap_or_default(),
         };
         self.trials.insert(request.trial, trial);
+    }
+
+    /// Seconds that the run took, all sessions together.
+    pub fn seconds(&self) -> f64 {
+        self.sessions.iter().map(|(first, last)| last.seconds_since(*first).max(0.0)).sum()
+    }
+
+    /// Seconds that trials occupied GPUs, all attempts together.
+    pub fn gpu_seconds(&self) -> f64 {
+        let on_gpu = self.trials.values().filter(|trial| trial.request.device.starts_with("cuda"));
+        on_gpu.map(|trial| trial.seconds).sum()
     }
 
     /// Identity of the run; empty before its first event.
@@ -286,10 +339,17 @@ fn no_problem(problem: Option<String>) -> Result<()> {
 
 impl TrialState {
     fn apply(&mut self, time: Timestamp, report: &TrialEvent) {
+        if let Some(before) = self.heard.replace(time) {
+            // A clock that was set back gives nothing, and takes nothing.
+            self.seconds += time.seconds_since(before).max(0.0);
+        }
         match report {
             TrialEvent::Started { .. } => self.started = Some(time),
             TrialEvent::Step { .. } => {}
             TrialEvent::Epoch(epoch) => {
+                if self.epochs.keys().next_back().is_none_or(|last| *last < epoch.epoch) {
+                    self.strikes = 0;
+                }
                 self.epochs.retain(|number, _| *number < epoch.epoch);
                 self.epochs.insert(epoch.epoch, epoch.clone());
             }
@@ -297,9 +357,10 @@ impl TrialState {
                 self.checkpoints.insert(checkpoint.kind.clone(), checkpoint.clone());
             }
             TrialEvent::Finished(report) => self.ended = Some((time, Ok(report.clone()))),
-            TrialEvent::Failed { code, message } => {
+            TrialEvent::Failed { kind, code, message } => {
+                self.strikes += 1;
                 let failure = Failure { code: code.clone(), message: message.clone() };
-                self.ended = Some((time, Err(failure)));
+                self.ended = Some((time, Err(TrialFailure { kind: *kind, failure })));
             }
         }
     }
@@ -325,7 +386,7 @@ mod tests {
         assert_eq!(phases, ["done", "failed"]);
         assert_eq!(state.trials[&1].epochs.len(), 2);
         assert_eq!(state.trials[&1].train_seconds(), 3.0);
-        assert_eq!(state.trials[&2].failure().unwrap().code, "E0601");
+        assert_eq!(state.trials[&2].failure().unwrap().failure.code, "E0601");
         assert!(state.finished.is_some());
     }
 

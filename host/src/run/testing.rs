@@ -18,7 +18,7 @@ use super::{
         RunEvent, RunStarted, SearchStarted, SplitMade, VERSION,
     },
     time::Timestamp,
-    trial::{CheckpointReport, ComponentRef, EpochReport, TestReport, TrialEvent, TrialRequest},
+    trial::{CheckpointReport, ComponentRef, EpochReport, FailureKind, TestReport, TrialEvent, TrialRequest},
 };
 use crate::config::train::{EvalConfig, TrainConfig};
 
@@ -96,7 +96,7 @@ pub(super) fn request(trial: u32, attempt: u32) -> TrialRequest {
         eval: EvalConfig::default(),
         seed: u64::from(trial),
         device: "cpu".to_owned(),
-        run_dir: PathBuf::from("/runs/7f3a"),
+        threads: 2,
     }
 }
 
@@ -276,7 +276,7 @@ pub(super) fn run() -> Vec<RunEvent> {
         trial(1, 1, TrialEvent::Checkpoint(checkpoint())),
         trial(1, 1, finished(0.25)),
         trial(2, 1, TrialEvent::Started { params: 4, macs: 2 }),
-        trial(2, 1, TrialEvent::Failed { code: "E0601".to_owned(), message: "loss is NaN".to_owned() }),
+        trial(2, 1, TrialEvent::Failed { kind: FailureKind::Failed, code: "E0601".to_owned(), message: "loss is NaN".to_owned() }),
         RunEvent::Baseline(Baseline {
             name: "all-positive".to_owned(),
             test: metrics(0.5),

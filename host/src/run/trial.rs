@@ -7,6 +7,7 @@ use nashost_plugin_api::{architecture::Geometry, architecture::Spec, metric::Met
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::train::{EvalConfig, TrainConfig};
 
@@ -47,16 +48,52 @@ pub struct TrialRequest {
     pub eval: EvalConfig,
     /// Seed of the trial; every consumer derives its own.
     pub seed: u64,
-    /// `cpu` or `cuda:N`.
+    /// `cpu` or `cuda:N`; which of several GPUs it is, the process that trains is told apart.
     pub device: String,
-    /// Folder for checkpoints and logs of the run.
-    pub run_dir: PathBuf,
+    /// CPU threads of the training: on a CPU they decide the last bits of a result.
+    pub threads: usize,
 }
 
 impl TrialRequest {
     /// Returns `T0001`, the trial's name in files and tables.
     pub fn name(&self) -> String {
         format!("T{:04}", self.trial)
+    }
+
+    /// Returns the SHA-256 of everything that decides what is trained and how: the same for every
+    /// attempt, in whatever parts a batch is computed, and in a run that repeats this one.
+    pub fn identity(&self) -> String {
+        let mut same = Self { run_id: String::new(), attempt: 0, ..self.clone() };
+        same.train.micro_batches = 1;
+        let text = serde_json::to_string(&same).expect("a request is plain data");
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// How a trial ended without a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// With an error of its own, which would come again.
+    #[default]
+    Failed,
+    /// Memory ran out.
+    Oom,
+    /// It made no progress, or its process no longer answered.
+    Timeout,
+    /// Its process died, or answered what nobody can read.
+    Crashed,
+}
+
+impl FailureKind {
+    /// The word in tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Oom => "oom",
+            Self::Timeout => "timeout",
+            Self::Crashed => "crashed",
+        }
     }
 }
 
@@ -137,8 +174,10 @@ pub enum TrialEvent {
     Checkpoint(CheckpointReport),
     /// The test part was evaluated; the trial is done.
     Finished(TestReport),
-    /// The trial ended without a result.
+    /// The attempt ended without a result.
     Failed {
+        /// How it ended.
+        kind: FailureKind,
         /// Stable error code (`E0…`).
         code: String,
         /// What happened.

@@ -1,12 +1,13 @@
-//! The loop between a strategy and the workers that answer it.
+//! The loop between a strategy and the threads that answer it.
 //!
 //! Proposal `k` is asked for when the outcomes of all proposals up to `k - lag` have been told, in
 //! their order, and no others: the search depends on its seed and lag alone, not on how many
-//! workers there are or which of them is faster.
+//! threads there are or which of them is faster.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, mpsc},
+    time::{Duration, Instant},
 };
 
 use nashost_plugin_api::{
@@ -23,52 +24,54 @@ use super::Space;
 use crate::{
     error::{Error, Exit, Result},
     run::trial::Control,
+    worker::{Answered, FromWorker, Proposal, SearchState, SearchTask},
 };
 
+/// How often the strategy's state is saved. What was answered since is told to it again.
+const SAVE: Duration = Duration::from_secs(2);
+
 /// Everything a search needs.
-pub struct SearchSetup<'a> {
+pub(crate) struct SearchSetup<'a> {
     /// Proposes.
-    pub strategy: &'a mut ForeignStrategy,
+    pub(crate) strategy: &'a mut ForeignStrategy,
     /// Where.
-    pub space: &'a Space<'a>,
+    pub(crate) space: &'a Space<'a>,
     /// Judges.
-    pub metric: &'a ForeignArchitectureMetric,
-    /// Worker threads.
-    pub jobs: usize,
+    pub(crate) metric: &'a ForeignArchitectureMetric,
+    /// Threads.
+    pub(crate) jobs: usize,
 }
 
-/// What a search tells while it runs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SearchEvent {
-    /// Number of the proposal, from 0.
-    pub id: u64,
-    /// The structure.
-    pub spec: Spec,
-    /// Where it came from.
-    pub origin: String,
-    /// Its score.
-    pub score: Score,
-}
-
-/// A proposal on its way to a worker.
-struct Job {
-    id: u64,
-    spec: Spec,
-    origin: String,
-}
-
-/// Runs the search to its end.
+/// Runs the search from where `task` says to its end, and tells `sink` answers, states and, last, the
+/// result. Answers that `task` holds are not told again.
 ///
 /// # Errors
 ///
-/// Fails if the strategy or the metric fails, no structure could be scored, or `sink` says stop.
-pub fn search(setup: SearchSetup<'_>, sink: &mut dyn FnMut(SearchEvent) -> Control) -> Result<SearchResult> {
+/// Fails if the strategy or the metric fails, the strategy proposes other structures than `task` has
+/// answers to (E0813), or `sink` says stop; the state has been told then.
+pub(crate) fn search(
+    setup: SearchSetup<'_>,
+    task: SearchTask,
+    sink: &mut dyn FnMut(FromWorker) -> Control,
+) -> Result<()> {
     let SearchSetup { strategy, space, metric, jobs } = setup;
     let _grad = GradGuard::save();
+    let begin = Instant::now();
+    let name = strategy.id().to_owned();
     let lag = u64::from(strategy.describe()?.lag.max(1));
     let workers = if metric.describe()?.parallel { jobs.clamp(1, lag as usize) } else { 1 };
-    let (to_workers, from_driver) = mpsc::channel::<Job>();
-    let (to_driver, from_workers) = mpsc::channel::<Result<SearchEvent>>();
+    let mut known: BTreeMap<u64, Answered> = task.answered.into_iter().map(|a| (a.id, a)).collect();
+    let (mut asked, mut told, mut open, mut before) = (0, 0, Vec::new(), 0.0);
+    if let Some(state) = task.state {
+        strategy.restore(&unhex(&state.strategy)?)?;
+        told = state.told;
+        asked = told + state.open.len() as u64;
+        open = state.open;
+        before = state.seconds;
+    }
+    let seconds = || before + begin.elapsed().as_secs_f64();
+    let (to_workers, from_driver) = mpsc::channel::<Proposal>();
+    let (to_driver, from_workers) = mpsc::channel::<Result<Answered>>();
     let from_driver = Mutex::new(from_driver);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -76,39 +79,72 @@ pub fn search(setup: SearchSetup<'_>, sink: &mut dyn FnMut(SearchEvent) -> Contr
             scope.spawn(move || work(queue, &answers, space, metric));
         }
         drop(to_driver);
-        // Dropping the sender when this closure ends sends the workers home.
+        // Dropping the sender when this closure ends sends the threads home.
         let to_workers = to_workers;
-        let mut finished: BTreeMap<u64, SearchEvent> = BTreeMap::new();
-        let (mut asked, mut told) = (0, 0);
+        let mut finished: BTreeMap<u64, (Answered, bool)> = BTreeMap::new();
+        let mut give_out = |proposal: &Proposal, finished: &mut BTreeMap<u64, (Answered, bool)>| {
+            match known.remove(&proposal.id) {
+                None => {
+                    let _ = to_workers.send(proposal.clone());
+                }
+                Some(answered) if answered.spec == proposal.spec => {
+                    finished.insert(answered.id, (answered, true));
+                }
+                Some(answered) => return Err(other_structure(&name, &answered)),
+            }
+            Ok(())
+        };
+        for proposal in &open {
+            give_out(proposal, &mut finished)?;
+        }
+        let mut saved = Instant::now();
+        let mut stop = false;
         loop {
             let wanted = lag - (asked - told);
-            let requests = strategy.ask(space, wanted as u32)?;
+            // Nobody may stop between a question and its record, or the state would not hold it.
+            let requests = if wanted == 0 || stop { Vec::new() } else { strategy.ask(space, wanted as u32)? };
             for request in requests {
                 let Request::Score { id, spec, origin } = request;
                 if id != asked {
-                    return Err(broken(strategy.id(), format!("proposal {id} instead of {asked}")));
+                    return Err(broken(&name, format!("proposal {id} instead of {asked}")));
                 }
                 asked += 1;
-                let _ = to_workers.send(Job { id, spec, origin });
+                let proposal = Proposal { id, spec, origin };
+                give_out(&proposal, &mut finished)?;
+                open.push(proposal);
             }
             if asked - told > lag {
-                return Err(broken(strategy.id(), format!("more than {wanted} proposals")));
+                return Err(broken(&name, format!("more than {wanted} proposals")));
             }
-            if asked == told {
-                return Ok(strategy.result()?);
+            if stop || saved.elapsed() >= SAVE {
+                let state = SearchState {
+                    told,
+                    open: open.clone(),
+                    strategy: hex(&strategy.checkpoint()?),
+                    seconds: seconds(),
+                };
+                stop |= sink(FromWorker::SearchState(Box::new(state))) == Control::Stop;
+                saved = Instant::now();
             }
-            while !finished.contains_key(&told) {
-                let event = from_workers.recv().map_err(|_| {
-                    Error::new(Exit::Bug, "E0810", "every search worker ended without an answer")
-                })??;
-                finished.insert(event.id, event);
-            }
-            let Some(event) = finished.remove(&told) else { continue };
-            strategy.tell(&[Outcome::from((told, &event.score))])?;
-            told += 1;
-            if sink(event) == Control::Stop {
+            if stop {
                 return Err(Error::new(Exit::Interrupted, "E0811", "the search was stopped"));
             }
+            if asked == told {
+                let result: SearchResult = strategy.result()?;
+                sink(FromWorker::SearchDone { result, seconds: seconds() });
+                return Ok(());
+            }
+            while !finished.contains_key(&told) {
+                let answered = from_workers.recv().map_err(|_| {
+                    Error::new(Exit::Bug, "E0810", "every search thread ended without an answer")
+                })??;
+                finished.insert(answered.id, (answered, false));
+            }
+            let Some((answered, recorded)) = finished.remove(&told) else { continue };
+            strategy.tell(&[Outcome::from((told, &answered.score))])?;
+            open.remove(0);
+            told += 1;
+            stop |= !recorded && sink(FromWorker::Answered(Box::new(answered))) == Control::Stop;
         }
     })
 }
@@ -117,17 +153,26 @@ fn broken(strategy: &str, what: String) -> Error {
     Error::new(Exit::Plugin, "E0422", format!("strategy `{strategy}` breaks the contract: it made {what}"))
 }
 
+fn other_structure(strategy: &str, answered: &Answered) -> Error {
+    let message = format!(
+        "proposal {} of strategy `{strategy}` is another structure than the record says",
+        answered.id
+    );
+    Error::new(Exit::Identity, "E0813", message)
+        .help("the strategy or the space has changed, or draws without a seed; start a new run")
+}
+
 fn work(
-    queue: &Mutex<mpsc::Receiver<Job>>,
-    answers: &mpsc::Sender<Result<SearchEvent>>,
+    queue: &Mutex<mpsc::Receiver<Proposal>>,
+    answers: &mpsc::Sender<Result<Answered>>,
     space: &Space<'_>,
     metric: &ForeignArchitectureMetric,
 ) {
     loop {
-        let job = queue.lock().map(|queue| queue.recv());
-        let Ok(Ok(Job { id, spec, origin })) = job else { return };
+        let proposal = queue.lock().map(|queue| queue.recv());
+        let Ok(Ok(Proposal { id, spec, origin })) = proposal else { return };
         let score = score(space, metric, &spec, id);
-        if answers.send(score.map(|score| SearchEvent { id, spec, origin, score })).is_err() {
+        if answers.send(score.map(|score| Answered { id, spec, origin, score })).is_err() {
             return;
         }
     }
@@ -137,4 +182,30 @@ fn score(space: &Space<'_>, metric: &ForeignArchitectureMetric, spec: &Spec, id:
     let _grad = GradGuard::save();
     let candidate = space.candidate(spec, derive_seed(space.seed(), &format!("score/{id}")))?;
     Ok(metric.score(&[candidate], &space.score_context())?.remove(0))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.as_bytes().chunks(2).map(digits).collect::<Option<_>>().ok_or_else(|| {
+        Error::new(Exit::Environment, "E0707", "the saved state of the search is damaged")
+            .help("delete search.state in the run's folder; the search then starts from its record")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_survive_as_text() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhex(&hex(&bytes)).unwrap(), bytes);
+        for damaged in ["0", "zz", "0ä"] {
+            assert_eq!(unhex(damaged).unwrap_err().code, "E0707", "{damaged}");
+        }
+    }
 }

@@ -4,5 +4,5 @@
 mod driver;
 mod space;
 
-pub use driver::{SearchEvent, SearchSetup, search};
+pub(crate) use driver::{SearchSetup, search};
 pub use space::{Budget, Space, is_exact};

@@ -38,9 +38,24 @@ pub struct ConfigArgs {
     /// auto, cpu, cuda or cuda:N (run.device).
     #[arg(long, env = "NASHOST_DEVICE", value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Worker threads; 0 takes all (run.jobs).
+    /// Structures scored, and networks trained, side by side (run.jobs).
     #[arg(short, long, env = "NASHOST_JOBS", value_name = "N")]
     pub jobs: Option<usize>,
+    /// Refuses operations that may answer differently each time (run.deterministic).
+    #[arg(long, env = "NASHOST_DETERMINISTIC", value_parser = FalseyValueParser::new())]
+    pub deterministic: bool,
+    /// Time the run may take, such as 2h (run.max_time).
+    #[arg(long, env = "NASHOST_MAX_TIME", value_name = "TIME")]
+    pub max_time: Option<String>,
+    /// Most trials that are trained (run.max_trials).
+    #[arg(long, env = "NASHOST_MAX_TRIALS", value_name = "N")]
+    pub max_trials: Option<u32>,
+    /// Hours of GPU time that trainings may take together (run.max_gpu_hours).
+    #[arg(long, env = "NASHOST_MAX_GPU_HOURS", value_name = "HOURS")]
+    pub max_gpu_hours: Option<f64>,
+    /// Disk space the run's folder may take, such as 20GB (run.max_disk).
+    #[arg(long, env = "NASHOST_MAX_DISK", value_name = "SIZE")]
+    pub max_disk: Option<String>,
     /// Folder for runs (run.out).
     #[arg(long, env = "NASHOST_OUT", value_name = "DIR")]
     pub out: Option<String>,
@@ -96,13 +111,18 @@ impl ConfigArgs {
     /// The flags that were given: name, key, value.
     fn assignments(&self) -> Vec<(&'static str, &'static [&'static str], Value)> {
         let text = |value: &Option<String>| value.clone().map(Value::String);
-        let flags: [(&str, &[&str], Option<Value>); 10] = [
+        let flags: [(&str, &[&str], Option<Value>); 15] = [
             ("dataset", &["data", "plugin"], text(&self.dataset)),
             ("arch", &["arch", "plugin"], text(&self.arch)),
             ("seed", &["run", "seed"], self.seed.map(Value::from)),
             ("seeds", &["run", "seeds"], self.seeds.as_deref().map(seeds)),
             ("device", &["run", "device"], text(&self.device)),
             ("jobs", &["run", "jobs"], self.jobs.map(Value::from)),
+            ("deterministic", &["run", "deterministic"], self.deterministic.then(|| json!(true))),
+            ("max_time", &["run", "max_time"], text(&self.max_time)),
+            ("max_trials", &["run", "max_trials"], self.max_trials.map(Value::from)),
+            ("max_gpu_hours", &["run", "max_gpu_hours"], self.max_gpu_hours.map(Value::from)),
+            ("max_disk", &["run", "max_disk"], text(&self.max_disk)),
             ("out", &["run", "out"], text(&self.out)),
             ("name", &["name"], text(&self.name)),
             ("cache_dir", &["run", "cache_dir"], text(&self.cache_dir)),

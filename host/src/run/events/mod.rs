@@ -48,6 +48,8 @@ pub struct Record {
 pub enum RunEvent {
     /// The run began.
     RunStarted(RunStarted),
+    /// Another process took the run up again.
+    RunResumed(RunResumed),
     /// Something users must know when they read the results.
     Warning {
         /// One sentence.
@@ -137,6 +139,21 @@ pub struct RunStarted {
     pub plugins: Vec<PluginIdentity>,
     /// Everything the prediction metrics of the run answer.
     pub metrics: Vec<OutputInfo>,
+}
+
+/// Who takes a run up again, and what is not as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunResumed {
+    /// Version of the host.
+    pub nashost: String,
+    /// Version of libtorch.
+    pub libtorch: String,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Name of the computer.
+    pub host: String,
+    /// What differs from the start, with the user's leave.
+    pub changes: Vec<String>,
 }
 
 /// Which build of which plugin.

@@ -109,6 +109,13 @@ impl DecodeProgress {
         state.done += images;
         self.line.show(state.fraction(), &*state);
     }
+
+    /// Shows that `images` images are done; threads may come late with smaller numbers.
+    pub fn reach(&self, images: u64) {
+        let mut state = lock(&self.state);
+        state.done = state.done.max(images);
+        self.line.show(state.fraction(), &*state);
+    }
 }
 
 /// The progress of a search; dropping it ends the display. May be shared between threads.
@@ -147,6 +154,14 @@ struct Training {
 const SHOWN: &str = "macro_f1";
 
 impl TrainingProgress {
+    /// Counts a trial that ended before this process began.
+    pub fn skip(&self, request: &TrialRequest, done: bool) {
+        let state = &mut *lock(&self.state);
+        state.text.trial = request.trial;
+        state.text.failed += u32::from(!done);
+        state.ended += 1;
+    }
+
     /// Shows what the trial `request` tells.
     pub fn tell(&self, request: &TrialRequest, event: &TrialEvent) {
         let state = &mut *lock(&self.state);
@@ -184,7 +199,7 @@ impl TrainingProgress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::testing;
+    use crate::run::{testing, trial::FailureKind};
 
     /// A stderr that can be looked at.
     #[derive(Clone, Default)]
@@ -220,7 +235,8 @@ mod tests {
         training.tell(&first, &TrialEvent::Epoch(testing::epoch(1, 0.5)));
         training.tell(&first, &testing::finished(0.25));
         training.tell(&second, &TrialEvent::Started { params: 1, macs: 1 });
-        training.tell(&second, &TrialEvent::Failed { code: "E0601".to_owned(), message: String::new() });
+        let kind = FailureKind::Failed;
+        training.tell(&second, &TrialEvent::Failed { kind, code: "E0601".to_owned(), message: String::new() });
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl<'a> Row<'a> {
             ("search_s", search.and_then(|s| s.finished.as_ref()).map(|(_, seconds)| *seconds).into()),
             ("train_s", self.trial.train_seconds().into()),
             ("gpu_h", gpu_hours.into()),
-            ("error_code", self.trial.failure().map(|f| &f.code).into()),
+            ("error_code", self.trial.failure().map(|f| &f.failure.code).into()),
             ("started_at", (*started).into()),
             ("ended_at", ended.into()),
         ]

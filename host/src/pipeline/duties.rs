@@ -1,0 +1,93 @@
+//! What a worker process does for a run: it searches, trains and evaluates.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{
+    components::PluginScorer,
+    data::{self, Prepared},
+    identities,
+    search::Searcher,
+    trial::Executor,
+};
+use crate::{
+    error::{Error, Exit, Result},
+    evaluate::{MetricSet, PredictionScorer},
+    plugin::Registry,
+    run::trial::{ComponentRef, Control, TrialEvent, TrialRequest},
+    worker::{self, FromWorker, Known, SearchTask, Setup},
+};
+
+/// The work of one process.
+pub(crate) struct Duties<'a> {
+    registry: &'a Registry,
+    setup: Setup,
+    /// Rises while images are decoded, so that the driver sees progress.
+    pulse: &'a AtomicU64,
+    prepared: Option<Prepared>,
+}
+
+impl<'a> Duties<'a> {
+    /// Prepares for the tasks of a run.
+    pub(crate) fn new(registry: &'a Registry, setup: Setup, pulse: &'a AtomicU64) -> Self {
+        nashost_plugin_torch::set_deterministic(setup.config.run.deterministic);
+        Self { registry, setup, pulse, prepared: None }
+    }
+
+    /// Checks that this process loaded the plugins that the driver has.
+    fn same_plugins(&self) -> Result<()> {
+        for ours in identities(self.registry) {
+            let theirs = self.setup.plugins.iter().find(|plugin| plugin.id == ours.id);
+            if theirs.is_some_and(|theirs| theirs.sha256 != ours.sha256) {
+                let message = format!("plugin `{}` was replaced while the run was going on", ours.id);
+                return Err(Error::new(Exit::Identity, "E0806", message)
+                    .help("`nashost resume` tells what changed, and goes on if you allow it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl worker::Duties for Duties<'_> {
+    fn search(&mut self, task: SearchTask, tell: &mut dyn FnMut(FromWorker) -> Control) -> Result<()> {
+        let config = &self.setup.config;
+        let Some(search) = &config.search else {
+            return Err(Error::new(Exit::Bug, "E0817", "a search was asked for that is not configured"));
+        };
+        let space = ComponentRef::from(config.architecture()?);
+        let architecture = self.registry.architecture(&space.id, &space.config)?;
+        let (outputs, device) = (self.setup.outputs, &self.setup.device);
+        let searcher = Searcher::new(self.registry, config, search, &architecture, outputs, device)?;
+        self.same_plugins()?;
+        searcher.perform(task, tell)
+    }
+
+    fn trial(
+        &mut self,
+        request: &TrialRequest,
+        known: &Known,
+        tell: &mut dyn FnMut(TrialEvent) -> Control,
+    ) -> Result<()> {
+        let config = &self.setup.config;
+        let pulse = self.pulse;
+        let prepared = match &mut self.prepared {
+            Some(prepared) => prepared,
+            none => none.insert(data::prepare(self.registry, config, &|_, _| {
+                pulse.fetch_add(1, Ordering::Relaxed);
+            })?),
+        };
+        let scorers = PluginScorer::all(self.registry, &config.eval.metrics)?;
+        let scorers: Vec<&dyn PredictionScorer> = scorers.iter().map(|s| s as _).collect();
+        let metrics = MetricSet::new(&scorers)?;
+        let executor = Executor {
+            registry: self.registry,
+            store: &prepared.store,
+            metrics: &metrics,
+            run_dir: &self.setup.run_dir,
+            device: &self.setup.device,
+        };
+        tch::set_num_threads(i32::try_from(request.threads).unwrap_or(i32::MAX));
+        let loaded = executor.network(request)?;
+        self.same_plugins()?;
+        executor.execute(request, loaded, known, tell)
+    }
+}

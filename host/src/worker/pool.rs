@@ -1,0 +1,217 @@
+//! The workers of a run: who does what, and who no longer does.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver, Sender},
+    time::{Duration, Instant},
+};
+
+use super::{
+    postmortem::{self, Death},
+    process::{Incoming, Process},
+    protocol::{FromWorker, Setup, TaskError, ToWorker},
+};
+use crate::error::Result;
+
+/// How long a worker may take to finish its step when it is asked to stop.
+const GRACE: Duration = Duration::from_secs(60);
+/// A pause of the driver itself after which workers get their time anew.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How workers are started.
+#[derive(Debug, Clone)]
+pub(crate) struct Launcher {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Arguments before `worker`.
+    pub(crate) arguments: Vec<OsString>,
+    /// What every worker is told first.
+    pub(crate) setup: Setup,
+    /// GPU of each worker, as `CUDA_VISIBLE_DEVICES` names it; `None` leaves the environment alone.
+    pub(crate) gpus: Vec<Option<String>>,
+    /// How long a worker may make no progress.
+    pub(crate) stall: Duration,
+}
+
+/// What the pool tells.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// A worker tells something of its task.
+    Told(FromWorker),
+    /// A worker's task is over.
+    Ended(Ended),
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It is done.
+    Done,
+    /// It was asked to stop, and what it has done is on the disk.
+    Stopped,
+    /// It failed, or its process did.
+    Failed(TaskError),
+}
+
+/// A place for a worker.
+#[derive(Debug, Default)]
+struct Slot {
+    gpu: Option<String>,
+    process: Option<(u64, Process)>,
+    /// The log of its task, while it has one.
+    task: Option<PathBuf>,
+}
+
+/// The workers of a run. Dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    launcher: Launcher,
+    slots: Vec<Slot>,
+    started: u64,
+    inbox: Receiver<(u64, Incoming)>,
+    /// For the next worker.
+    address: Sender<(u64, Incoming)>,
+    reports: VecDeque<(usize, Report)>,
+    stopping: Option<Instant>,
+    /// When the driver last looked.
+    looked: Instant,
+}
+
+impl Pool {
+    /// Makes places; workers are started when they are needed.
+    pub(crate) fn new(launcher: Launcher) -> Self {
+        let (address, inbox) = mpsc::channel();
+        let slots = launcher.gpus.iter().map(|gpu| Slot { gpu: gpu.clone(), ..Slot::default() }).collect();
+        Self {
+            launcher,
+            slots,
+            started: 0,
+            inbox,
+            address,
+            reports: VecDeque::new(),
+            stopping: None,
+            looked: Instant::now(),
+        }
+    }
+
+    /// Returns a place without a task.
+    pub(crate) fn idle(&self) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.task.is_none())
+    }
+
+    /// Returns whether any worker has a task.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.slots.iter().any(|slot| slot.task.is_some())
+    }
+
+    /// Gives the worker of `slot` a task whose log is `log`, relative to the run's folder; starts the
+    /// worker if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no process can be started.
+    pub(crate) fn start(&mut self, slot: usize, task: ToWorker, log: &Path) -> Result<()> {
+        let path = self.launcher.setup.run_dir.join(log);
+        let place = &mut self.slots[slot];
+        if place.process.is_none() {
+            self.started += 1;
+            let id = self.started;
+            let gpu = place.gpu.as_deref();
+            let process = Process::spawn(&self.launcher, gpu, &path, id, self.address.clone())?;
+            process.tell(ToWorker::Setup(Box::new(self.launcher.setup.clone())));
+            place.process = Some((id, process));
+        }
+        if let Some((_, process)) = &mut place.process {
+            process.forgive();
+            process.tell(task);
+        }
+        place.task = Some(path);
+        Ok(())
+    }
+
+    /// Asks all workers to stop: those with a task after their step, the others at once.
+    pub(crate) fn stop(&mut self) {
+        self.stopping.get_or_insert_with(Instant::now);
+        for slot in &mut self.slots {
+            match (&slot.task, &slot.process) {
+                (Some(_), Some((_, process))) => process.tell(ToWorker::Stop),
+                _ => slot.process = None,
+            }
+        }
+    }
+
+    /// Waits up to `timeout` for something to report; ends workers that are stuck.
+    pub(crate) fn next(&mut self, timeout: Duration) -> Option<(usize, Report)> {
+        if self.reports.is_empty()
+            && let Ok((id, incoming)) = self.inbox.recv_timeout(timeout)
+        {
+            self.take(id, incoming);
+        }
+        // Everything that has come is heard before anybody is judged for silence.
+        while let Ok((id, incoming)) = self.inbox.try_recv() {
+            self.take(id, incoming);
+        }
+        let paused = self.looked.elapsed() > timeout + PAUSE;
+        self.looked = Instant::now();
+        let late = self.stopping.is_some_and(|since| since.elapsed() > GRACE);
+        for slot in &mut self.slots {
+            match &mut slot.process {
+                Some((_, process)) if paused => process.forgive(),
+                Some((_, process)) if late && slot.task.is_some() => {
+                    let grace = humantime::format_duration(GRACE);
+                    process.kill(Death::Stuck(format!("the worker did not stop within {grace}")));
+                }
+                Some((_, process)) if slot.task.is_some() => process.watch(self.launcher.stall),
+                _ => {}
+            }
+        }
+        self.reports.pop_front()
+    }
+
+    fn take(&mut self, id: u64, incoming: Incoming) {
+        let Some(index) = self.slots.iter().position(|s| s.process.as_ref().is_some_and(|p| p.0 == id)) else {
+            return;
+        };
+        let slot = &mut self.slots[index];
+        let mut ended = None;
+        match incoming {
+            Incoming::Message(message) => {
+                if let Some((_, process)) = &mut slot.process {
+                    process.hear(&message);
+                }
+                match message {
+                    FromWorker::Beat { .. } => {}
+                    FromWorker::TrialDone => ended = Some(Ended::Done),
+                    FromWorker::Stopped => ended = Some(Ended::Stopped),
+                    FromWorker::Failed(error) => {
+                        ended = Some(Ended::Failed(error));
+                        // What failed may have left its process in a bad state.
+                        slot.process = None;
+                    }
+                    FromWorker::SearchDone { .. } => {
+                        self.reports.push_back((index, Report::Told(message)));
+                        ended = Some(Ended::Done);
+                    }
+                    message => self.reports.push_back((index, Report::Told(message))),
+                }
+            }
+            Incoming::Garbage(_) | Incoming::End => {
+                let Some((_, mut process)) = slot.process.take() else { return };
+                if let Incoming::Garbage(why) = incoming {
+                    process.kill(Death::Garbage(why));
+                }
+                let death = process.end();
+                let error = postmortem::describe(&death, slot.task.as_deref());
+                tracing::debug!(worker = id, "{}", error.message);
+                ended = Some(Ended::Failed(error));
+            }
+        }
+        if let Some(ended) = ended
+            && slot.task.take().is_some()
+        {
+            self.reports.push_back((index, Report::Ended(ended)));
+        }
+    }
+}
