@@ -12,7 +12,7 @@ use crate::{
     evaluate::{MetricSet, PredictionTable, Truth, bootstrap, choose_thresholds},
     plugin::Registry,
     run::trial::{CheckpointReport, Control, TestReport, TrialEvent, TrialRequest},
-    train::{self, Job, Outcome, Trained},
+    train::{self, Job, Outcome, Resume, SAVE_EVERY, Trained},
 };
 
 /// Threshold of the validation metrics that choose checkpoints.
@@ -68,6 +68,12 @@ impl Executor<'_> {
             device,
             run_dir: &request.run_dir,
             trial: &request.name(),
+            resume: Resume {
+                identity: &identity(request),
+                known_epochs: 0,
+                known_checkpoints: &[],
+                save_every: SAVE_EVERY,
+            },
         };
         let validation = Truth::of(self.store, Part::Val)?;
         let half = vec![HALF; self.store.labels()];
@@ -80,7 +86,7 @@ impl Executor<'_> {
             Outcome::Completed(trained) => {
                 let report = self.test(request, &network, *trained, device)?;
                 sink(TrialEvent::Finished(report));
-                Ok(())
+                train::forget_state(&request.run_dir, &request.name())
             }
         }
     }
@@ -141,6 +147,13 @@ impl Executor<'_> {
         let intervals = bootstrap(self.metrics, &table, &thresholds, request.eval.bootstrap, seed)?;
         Ok(TestReport { checkpoint, thresholds, frozen, test, intervals, predictions })
     }
+}
+
+/// What must be the same for a training to be taken up: the request, but for the attempt and where
+/// it runs.
+fn identity(request: &TrialRequest) -> String {
+    let same = TrialRequest { attempt: 0, device: String::new(), run_dir: "".into(), ..request.clone() };
+    serde_json::json!(same).to_string()
 }
 
 /// SHA-256 of everything that decides the test result, taken before the test part is touched.
