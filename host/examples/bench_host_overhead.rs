@@ -13,7 +13,7 @@ use nashost::{
     config::train::TrainConfig,
     data::ImageStore,
     run::trial::{Control, TrialEvent},
-    train::{Job, Trainer, loss::Truth, train},
+    train::{Job, Resume, SAVE_EVERY, Trainer, loss::Truth, train},
 };
 use nashost_plugin_api::{
     architecture::Geometry,
@@ -54,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         device: Device::Cpu,
         run_dir: folder.path(),
         trial: "T0001",
+        resume: Resume { identity: "", known_epochs: 0, known_checkpoints: &[], save_every: SAVE_EVERY },
     };
 
     let mut trainer = Trainer::new(&network, &init, &config, &[1.0; LABELS], Device::Cpu)?;

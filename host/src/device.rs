@@ -115,6 +115,27 @@ impl ResolvedDevice {
     }
 }
 
+impl ResolvedDevice {
+    /// Returns the GPUs that trainings may use, each as `CUDA_VISIBLE_DEVICES` names it: all of them
+    /// if the user did not choose one, `asked` being what the user wrote. None on the CPU.
+    pub fn visible(&self, asked: &str) -> Vec<String> {
+        let Device::Cuda(index) = self.device else { return Vec::new() };
+        let all = visible_names(std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref(), facts().devices);
+        match asked {
+            "auto" | "cuda" => all,
+            _ => all.into_iter().nth(index).into_iter().collect(),
+        }
+    }
+}
+
+/// Names the `devices` GPUs of this process as its children must name them.
+fn visible_names(inherited: Option<&str>, devices: usize) -> Vec<String> {
+    let listed: Vec<String> = inherited
+        .map(|list| list.split(',').map(|name| name.trim().to_owned()).collect())
+        .unwrap_or_default();
+    (0..devices).map(|index| listed.get(index).cloned().unwrap_or_else(|| index.to_string())).collect()
+}
+
 /// Turns `auto`, `cpu`, `cuda` or `cuda:N` into a device that can be used. Asking for a GPU never
 /// ends on the CPU.
 ///
@@ -253,6 +274,13 @@ fn models() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn children_see_the_gpus_under_the_names_that_this_process_was_given() {
+        assert_eq!(visible_names(None, 2), ["0", "1"]);
+        assert_eq!(visible_names(Some("3, GPU-a1"), 2), ["3", "GPU-a1"]);
+        assert!(visible_names(Some("3"), 0).is_empty());
+    }
 
     fn facts(driver: bool, cuda: CudaLibrary, devices: usize) -> Facts {
         let models = vec!["NVIDIA H200".to_owned(); devices];

@@ -79,6 +79,10 @@ pub struct TrainConfig {
     /// Images per step.
     #[schemars(range(min = 1))]
     pub batch: usize,
+    /// Parts that each batch is divided into to save memory; the step stays that of the whole
+    /// batch, but batch normalisation sees the parts.
+    #[schemars(range(min = 1))]
+    pub micro_batches: u32,
     /// Learning rate.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
@@ -113,6 +117,7 @@ impl Default for TrainConfig {
         Self {
             epochs: 15,
             batch: 32,
+            micro_batches: 1,
             lr: 1e-3,
             resolution: 64,
             optimizer: Optimizer::Adam,

@@ -11,6 +11,10 @@ use serde::Serialize;
 use super::fault::io_error;
 use crate::error::Result;
 
+/// Beginning and end of temporary names.
+const PREFIX: &str = ".nashost-";
+const SUFFIX: &str = ".tmp";
+
 /// Replaces `path` with `bytes`, unless it holds just them.
 ///
 /// # Errors
@@ -52,13 +56,19 @@ fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let temporary = tempfile::Builder::new().prefix(".nashost-").suffix(".tmp").tempfile_in(folder)?;
+    let temporary = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)?;
     let mut writer = BufWriter::new(temporary);
     fill(&mut writer)?;
     let temporary = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
+}
+
+/// Whether a file of this name was begun by a process that was killed before it could finish it, or
+/// is being written.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
 /// Makes new and renamed entries of `folder` durable.

@@ -13,10 +13,12 @@ pub mod log;
 pub mod progress;
 pub mod provenance;
 mod recorder;
+pub mod retention;
 pub mod show;
 pub mod state;
 pub mod summary;
 pub mod tables;
+pub mod times;
 #[cfg(test)]
 mod testing;
 mod time;

@@ -10,6 +10,7 @@ use super::{
     claim::Ending,
     dir::RunDir,
     events::{Failure, PluginIdentity},
+    fault::io_error,
     time::Timestamp,
 };
 use crate::error::{Error, Exit, Result};
@@ -49,6 +50,24 @@ pub struct Provenance {
     pub ending: Option<Ending>,
     /// Why it ended without a result.
     pub failure: Option<Failure>,
+    /// Later processes that took the run up, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<Resumed>,
+}
+
+/// A process that took a run up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resumed {
+    /// Version of the host.
+    pub nashost: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The computer.
+    pub machine: Machine,
+    /// What computed.
+    pub device: Device,
+    /// When it began.
+    pub started_at: Timestamp,
 }
 
 /// State of a git checkout.
@@ -110,7 +129,28 @@ impl Provenance {
             ended_at: None,
             ending: None,
             failure: None,
+            resumed: Vec::new(),
         }
+    }
+
+    /// Reads `provenance.json`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or is damaged (E0712).
+    pub fn read(run: &RunDir) -> Result<Self> {
+        let path = run.file(PROVENANCE);
+        let bytes = std::fs::read(&path).map_err(|e| io_error("read", &path, &e))?;
+        serde_json::from_slice(&bytes).map_err(|cause| damaged(&path, &cause.to_string()))
+    }
+
+    /// Adds that the process of `now` took the run up.
+    #[must_use]
+    pub fn resumed_by(mut self, now: Self) -> Self {
+        let Self { nashost, command, machine, device, started_at, .. } = now;
+        self.resumed.push(Resumed { nashost, command, machine, device, started_at });
+        (self.ended_at, self.ending, self.failure) = (None, None, None);
+        self
     }
 
     /// Notes that the run ends now.
@@ -223,7 +263,23 @@ pub struct RunLock {
     pub plugin: Vec<PluginIdentity>,
 }
 
+fn damaged(path: &Path, why: &str) -> Error {
+    Error::new(Exit::Environment, "E0712", format!("{} is damaged: {why}", path.display()))
+        .help("restore the file from a copy")
+}
+
 impl RunLock {
+    /// Reads `run.lock.toml`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or is damaged (E0712).
+    pub fn read(run: &RunDir) -> Result<Self> {
+        let path = run.file(RUN_LOCK);
+        let text = std::fs::read_to_string(&path).map_err(|e| io_error("read", &path, &e))?;
+        toml::from_str(&text).map_err(|cause| damaged(&path, cause.message()))
+    }
+
     /// Writes `run.lock.toml`.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::{
     summary::{Aggregate, HEADLINE, MethodSummary, Summary},
     tables,
     time::Timestamp,
+    times::Times,
 };
 use crate::error::Result;
 
@@ -71,6 +72,8 @@ pub struct Shown {
     pub last_event_at: Option<Timestamp>,
     /// What the events say so far.
     pub summary: Summary,
+    /// Where the time went.
+    pub times: Times,
     /// Trials.
     pub trials: Vec<TrialLine>,
 }
@@ -116,6 +119,7 @@ pub fn show(run: &RunDir) -> Result<Shown> {
         last_event_at: state.last,
         trials: trials.collect(),
         summary: Summary::of(&state),
+        times: Times::of(&state),
     })
 }
 
@@ -130,6 +134,7 @@ impl Shown {
         }
         blocks.extend(results_table(&self.summary));
         blocks.extend(self.summary.warnings.iter().map(|warning| format!("warning: {warning}")));
+        blocks.push(self.times.text());
         blocks.push(format!("files: {}", self.run.path.display()));
         blocks.join("\n") + "\n"
     }

@@ -39,7 +39,7 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// Fails with E0504 if the images do not fit the network, E0507 if they do not fit the device.
+    /// Fails with E0504 if the images do not fit the network, E0509 if they do not fit the device.
     pub fn new(store: &ImageStore, indices: &[usize], input: [usize; 3], device: Device) -> Result<Self> {
         let [channels, height, width] = input;
         let side = store.resolution;

@@ -10,9 +10,13 @@ use nashost_plugin_api::metric::MetricReport;
 use nashost_plugin_torch::{Network, Weights};
 use sha2::{Digest as _, Sha256};
 
+use super::{error::OrFail as _, job::Trained, state::hex};
 use crate::{
     error::{Error, Exit, Result},
-    run::trial::CheckpointReport,
+    run::{
+        atomic,
+        trial::{CheckpointReport, TrialEvent},
+    },
 };
 
 /// Kind of the checkpoint with the best subset accuracy on the validation part.
@@ -44,6 +48,9 @@ impl Best {
 }
 
 /// The checkpoints of one trial.
+///
+/// A file is never replaced by other weights: those of a later epoch get a name of their own, and
+/// [`Checkpoints::sweep`] removes the earlier file once nothing names it any more.
 #[derive(Debug)]
 pub struct Checkpoints<'a> {
     network: &'a Network,
@@ -51,6 +58,7 @@ pub struct Checkpoints<'a> {
     /// Relative to `run_dir`.
     folder: PathBuf,
     best: [Best; 2],
+    last: Option<CheckpointReport>,
 }
 
 impl<'a> Checkpoints<'a> {
@@ -60,20 +68,47 @@ impl<'a> Checkpoints<'a> {
     ///
     /// Fails with E0508 if the folder cannot be made.
     pub fn new(network: &'a Network, run_dir: &'a Path, trial: &str) -> Result<Self> {
-        let folder = Path::new("ckpt").join(trial);
+        let folder = folder(trial);
         let path = run_dir.join(&folder);
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, error))?;
         let best = [(BEST_SUBSET_ACCURACY, "subset_accuracy"), (BEST_MACRO_F1, "macro_f1")]
             .map(|(kind, metric)| Best { kind, metric, report: None });
-        Ok(Self { network, run_dir, folder, best })
+        Ok(Self { network, run_dir, folder, best, last: None })
+    }
+
+    /// Takes up what an earlier process told.
+    ///
+    /// # Errors
+    ///
+    /// Fails with E0511 if a file is missing or is not what was reported.
+    pub(super) fn restore(&mut self, events: &[TrialEvent]) -> Result<()> {
+        for event in events {
+            let TrialEvent::Checkpoint(report) = event else { continue };
+            match self.best.iter_mut().find(|best| best.kind == report.kind) {
+                Some(best) => best.report = Some(report.clone()),
+                None => self.last = Some(report.clone()),
+            }
+        }
+        for report in self.reports() {
+            let path = self.run_dir.join(&report.path);
+            let problem = match sha256(&path) {
+                Ok(found) if found == report.sha256 => continue,
+                Ok(_) => "it is not what was written".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let message = format!("checkpoint {} is damaged: {problem}", path.display());
+            return Err(Error::new(Exit::Environment, "E0511", message)
+                .help("remove `state.safetensors` beside it to train this trial from its start"));
+        }
+        Ok(())
     }
 
     /// Saves `weights` under each kind whose metric improved in `validation`.
     ///
     /// # Errors
     ///
-    /// Fails with E0505 if a metric is missing, E0508 if a file cannot be written; the file of an
-    /// earlier epoch then stays as it was.
+    /// Fails with E0505 if a metric is missing, E0508 if a file cannot be written; the files of
+    /// earlier epochs stay as they were.
     pub fn consider(
         &mut self,
         epoch: u32,
@@ -88,7 +123,8 @@ impl<'a> Checkpoints<'a> {
                     .help("keep the plugin `metrics` installed: it decides which weights are kept")
             })?;
             if self.best[position].improves(value.value) {
-                let report = self.save(kind, epoch, value.value, weights)?;
+                let name = format!("{kind}-{epoch:04}.safetensors");
+                let report = self.save(kind, &name, epoch, value.value, weights)?;
                 self.best[position].report = Some(report.clone());
                 saved.push(report);
             }
@@ -101,35 +137,89 @@ impl<'a> Checkpoints<'a> {
     /// # Errors
     ///
     /// Fails with E0508 if the file cannot be written.
-    pub fn last(&self, epoch: u32, weights: &Weights) -> Result<CheckpointReport> {
-        self.save(LAST, epoch, None, weights)
+    pub fn last(&mut self, epoch: u32, weights: &Weights) -> Result<CheckpointReport> {
+        let report = self.save(LAST, &format!("{LAST}.safetensors"), epoch, None, weights)?;
+        self.last = Some(report.clone());
+        Ok(report)
     }
 
-    /// Returns the best checkpoints, by subset accuracy and by macro F1; `None` before the first
-    /// epoch.
-    pub fn into_best(self) -> Option<[CheckpointReport; 2]> {
-        let [subset_accuracy, macro_f1] = self.best.map(|best| best.report);
-        Some([subset_accuracy?, macro_f1?])
+    /// Removes files of earlier epochs that have a successor, and what a killed process left half
+    /// written. To be called when what is kept has been told.
+    pub fn sweep(&self) {
+        let folder = self.run_dir.join(&self.folder);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                return tracing::warn!("cannot look for old files in {}: {error}", folder.display());
+            }
+        };
+        for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+            let superseded = self.best.iter().filter_map(|best| best.report.as_ref()).any(|kept| {
+                kept.path.file_name().is_some_and(|kept| kept != name.as_str()) && is_of(&name, &kept.kind)
+            });
+            if superseded || atomic::is_temporary(&name) {
+                let path = folder.join(&name);
+                if let Err(error) = fs::remove_file(&path) {
+                    tracing::warn!("cannot remove {}: {error}", path.display());
+                }
+            }
+        }
+    }
+
+    /// Returns the three checkpoints of a complete training; `None` before that.
+    pub(super) fn trained(&self) -> Option<Trained> {
+        let [subset_accuracy, macro_f1] = &self.best;
+        Some(Trained {
+            best_subset_accuracy: subset_accuracy.report.clone()?,
+            best_macro_f1: macro_f1.report.clone()?,
+            last: self.last.clone()?,
+        })
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &CheckpointReport> {
+        self.best.iter().filter_map(|best| best.report.as_ref()).chain(&self.last)
     }
 
     fn save(
         &self,
         kind: &str,
+        name: &str,
         epoch: u32,
         value: Option<f64>,
         weights: &Weights,
     ) -> Result<CheckpointReport> {
-        let path = self.folder.join(format!("{kind}.safetensors"));
-        let full = self.run_dir.join(&path);
-        weights.save(self.network, &full).map_err(|error| unwritable(&full, error))?;
-        let sha256 = sha256(&full).map_err(|error| unwritable(&full, error))?;
-        Ok(CheckpointReport { kind: kind.to_owned(), epoch, path, sha256, value })
+        let path = self.folder.join(name);
+        let data = weights.to_safetensors(self.network).or_fail("saving a checkpoint")?;
+        atomic::write_with(&self.run_dir.join(&path), |file| file.write_all(&data)).map_err(not_written)?;
+        Ok(CheckpointReport {
+            kind: kind.to_owned(),
+            epoch,
+            path,
+            sha256: hex(&Sha256::digest(&data)),
+            value,
+        })
     }
 }
 
-fn unwritable(path: &Path, error: impl Into<anyhow::Error>) -> Error {
-    let message = format!("cannot write checkpoint `{}`: {:#}", path.display(), error.into());
-    Error::new(Exit::Environment, "E0508", message)
+/// Folder of a trial's checkpoints, relative to the run directory.
+pub(super) fn folder(trial: &str) -> PathBuf {
+    Path::new("ckpt").join(trial)
+}
+
+/// Whether a file is a checkpoint of `kind` after some epoch.
+fn is_of(name: &str, kind: &str) -> bool {
+    let epoch = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+    let epoch = epoch.and_then(|rest| rest.strip_suffix(".safetensors"));
+    epoch.is_some_and(|epoch| !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+pub(super) fn unwritable(path: &Path, error: impl Into<anyhow::Error>) -> Error {
+    not_written(format!("cannot write checkpoint `{}`: {:#}", path.display(), error.into()))
+}
+
+/// A failure to write, whose text names the file.
+pub(super) fn not_written(error: impl std::fmt::Display) -> Error {
+    Error::new(Exit::Environment, "E0508", error.to_string())
         .help("check free space and permissions; checkpoints of earlier epochs are intact")
 }
 
@@ -140,7 +230,7 @@ fn sha256(path: &Path) -> io::Result<String> {
     let mut block = vec![0; 1 << 16];
     loop {
         match file.read(&mut block)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hex(&hash.finalize())),
             read => hash.update(&block[..read]),
         }
     }
@@ -177,14 +267,53 @@ mod tests {
         let f1_epochs = [1, 3, 4, 8].map(|epoch| (epoch, BEST_MACRO_F1.to_owned()));
         assert_eq!(kept[0], (1, BEST_SUBSET_ACCURACY.to_owned()));
         assert_eq!(kept[1..], f1_epochs);
-        let [_, best] = checkpoints.into_best().unwrap();
+        assert_eq!(checkpoints.trained(), None, "there is no last epoch yet");
+        checkpoints.last(8, &network.initialize(8)).unwrap();
+        let best = checkpoints.trained().unwrap().best_macro_f1;
         assert_eq!((best.epoch, best.value), (8, Some(0.3)));
-        let path = dir.path().join("ckpt/T0001/best-macro-f1.safetensors");
+        assert_eq!(best.path, Path::new("ckpt/T0001/best-macro-f1-0008.safetensors"));
+        let path = dir.path().join(&best.path);
         let loaded = Weights::load(&network, &path).unwrap();
         assert_eq!(loaded.tensors(), network.initialize(8).tensors());
         let bytes = fs::read(path).unwrap();
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(best.sha256, hex);
+        assert_eq!(best.sha256, hex(&Sha256::digest(bytes)));
+    }
+
+    #[test]
+    fn files_go_when_they_have_a_successor_and_others_stay() {
+        let network = network(0.0, true);
+        let dir = tempfile::tempdir().unwrap();
+        let mut checkpoints = Checkpoints::new(&network, dir.path(), "T0001").unwrap();
+        let folder = dir.path().join("ckpt/T0001");
+        let names = || {
+            let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        for strange in ["notes.txt", "best-macro-f1-x.safetensors", ".nashost-a1.tmp"] {
+            fs::write(folder.join(strange), "").unwrap();
+        }
+        // A record may still name the files of a process whose state is lost.
+        fs::write(folder.join("best-macro-f1-0009.safetensors"), "").unwrap();
+        checkpoints.sweep();
+        let strange = ["best-macro-f1-0009.safetensors", "best-macro-f1-x.safetensors", "notes.txt"];
+        assert_eq!(names(), strange);
+        for (epoch, f1) in [(1, 0.1), (2, 0.2)] {
+            let weights = network.initialize(u64::from(epoch));
+            checkpoints.consider(epoch, &report(Some(0.5), Some(f1)), &weights).unwrap();
+        }
+        assert_eq!(names().len(), 6, "nothing goes before it is told");
+        checkpoints.sweep();
+        assert_eq!(
+            names(),
+            [
+                "best-macro-f1-0002.safetensors",
+                "best-macro-f1-x.safetensors",
+                "best-subset-accuracy-0001.safetensors",
+                "notes.txt"
+            ]
+        );
     }
 
     #[test]

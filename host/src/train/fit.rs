@@ -1,125 +1,90 @@
-//! Training of one trial: epochs, validation, checkpoints.
+//! Training of one trial: epochs, validation, checkpoints, and taking up where it was left.
 
-use std::{path::Path, time::Instant};
+use std::{ops::Range, time::Instant};
 
-use nashost_plugin_api::{
-    dataset::{Part, Target},
-    metric::MetricReport,
-    seed::derive_seed,
-};
-use nashost_plugin_torch::{Network, Weights};
-use tch::{Device, Tensor};
+use nashost_plugin_api::{dataset::Part, graph::Op, metric::MetricReport, seed::derive_seed};
+use tch::Tensor;
 
 use super::{
     augment::Changes,
     batches::{Images, order, training_batches},
     checkpoint::Checkpoints,
     error::OrFail as _,
+    job::{Job, Outcome, Score, check},
     loss::{PositiveWeights, Total, Truth},
     predict::{logits, probabilities},
     schedule::rate,
+    state::{Progress, Snapshot, StateFile, Story},
     trainer::Trainer,
 };
 use crate::{
-    config::train::TrainConfig,
-    data::ImageStore,
     error::{Error, Exit, Result},
-    run::trial::{CheckpointReport, Control, EpochReport, TrialEvent},
+    run::trial::{Control, EpochReport, TrialEvent},
 };
 
-/// What to train, on what, how and where.
-#[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
-    /// The network, built for the images' size and labels.
-    pub network: &'a Network,
-    /// Weights to start from.
-    pub init: &'a Weights,
-    /// The images; only the training and validation parts are looked at.
-    pub store: &'a ImageStore,
-    /// How to train.
-    pub config: &'a TrainConfig,
-    /// Seed of the trial.
-    pub seed: u64,
-    /// Where to compute.
-    pub device: Device,
-    /// Folder of the run.
-    pub run_dir: &'a Path,
-    /// Name of the trial (`T0001`), the folder of its checkpoints.
-    pub trial: &'a str,
-}
+/// Names of the running loss in a state.
+const LOSS_SUM: &str = "loss.sum";
+const LOSS_ENTRIES: &str = "loss.entries";
 
-/// A finished training.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
-    /// First epoch with the best subset accuracy on the validation part.
-    pub best_subset_accuracy: CheckpointReport,
-    /// First epoch with the best macro F1 on the validation part.
-    pub best_macro_f1: CheckpointReport,
-    /// Last epoch.
-    pub last: CheckpointReport,
-}
-
-/// How training ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// All epochs were made.
-    Completed(Box<Trained>),
-    /// The listener asked to stop; the step was finished, checkpoints made so far are intact.
-    Cancelled,
-}
-
-/// Computes validation metrics, `macro_f1` and `subset_accuracy` among them, from probabilities and
-/// targets, both row-major.
-pub type Score<'a> = &'a dyn Fn(&[f64], &[Target]) -> Result<MetricReport>;
+/// Whoever is told what happens.
+type Sink<'a> = &'a mut dyn FnMut(TrialEvent) -> Control;
 
 /// Trains a network, keeping the weights that are best on the validation part.
 ///
 /// Every random choice follows from [`Job::seed`]: order and augmentation from derived seeds of
-/// their own, dropout from libtorch's generator, which is seeded once here (it is shared by the
-/// whole process: trials that run side by side must be processes of their own to repeat exactly).
-/// On a CPU the same seed and number of threads give the same bits.
+/// their own, dropout from libtorch's generator, which is seeded before each step of a network that
+/// draws (it is shared by the whole process: trials that run side by side must be processes of their
+/// own to repeat exactly). On a CPU the same seed and number of threads give the same bits.
+///
+/// A process may end anywhere, and a later call with the same job goes on to the same bits. After
+/// each epoch better weights are written to files of their own, then the state that names them, then
+/// the epoch and its checkpoints are told, then superseded files go. So what `sink` was told is on
+/// the disk, and what it missed ([`Resume`](super::Resume)) is told first by the next call. The state
+/// of a complete training answers at once; the caller removes it with
+/// [`forget_state`](super::forget_state).
 ///
 /// # Errors
 ///
 /// Fails with E0501 if the loss stops being a finite number, E0502 to E0504 if configuration, split
-/// or images do not allow training, E0505 if a metric is missing, E0506 to E0508 if device or disk
-/// fail. What was written before stays intact.
-pub fn train(
-    job: &Job<'_>,
-    score: Score<'_>,
-    sink: &mut dyn FnMut(TrialEvent) -> Control,
-) -> Result<Outcome> {
+/// or images do not allow training, E0505 if a metric is missing, E0506, E0508 or E0509 if device,
+/// disk or memory fail, E0510 or E0511 if the saved state is another training's or damaged. What was
+/// written before stays intact.
+pub fn train(job: &Job<'_>, score: Score<'_>, sink: Sink<'_>) -> Result<Outcome> {
     check(job.config)?;
-    let mut fit = Fit::new(job, sink)?;
     let mut checkpoints = Checkpoints::new(job.network, job.run_dir, job.trial)?;
-    for epoch in 1..=job.config.epochs {
-        let begin = Instant::now();
-        let Some(train_loss) = fit.train_epoch(epoch)? else { return Ok(Outcome::Cancelled) };
-        let train_seconds = begin.elapsed().as_secs_f64();
-        let begin = Instant::now();
-        let (val_loss, val) = fit.validate(epoch, score)?;
-        let report = EpochReport {
-            epoch,
-            train_loss,
-            val_loss,
-            lr: fit.rate(fit.steps_done(epoch) - 1),
-            val: val.clone(),
-            train_seconds,
-            val_seconds: begin.elapsed().as_secs_f64(),
-        };
-        let mut stop = (fit.sink)(TrialEvent::Epoch(report)) == Control::Stop;
-        for checkpoint in checkpoints.consider(epoch, &val, fit.trainer.weights())? {
-            stop |= (fit.sink)(TrialEvent::Checkpoint(checkpoint)) == Control::Stop;
-        }
+    let file = StateFile::new(job.run_dir, job.trial, job.resume.identity);
+    let snapshot = file.read()?;
+    let mut stop = false;
+    if let Some(snapshot) = &snapshot {
+        checkpoints.restore(&snapshot.events)?;
+        stop = tell(snapshot.events.iter().filter(|event| !job.resume.knows(event)), sink);
+    }
+    checkpoints.sweep();
+    if stop {
+        return Ok(Outcome::Cancelled);
+    }
+    if let Some(trained) = checkpoints.trained() {
+        return Ok(Outcome::Completed(Box::new(trained)));
+    }
+    let mut fit = Fit::new(job, file)?;
+    if let Some(snapshot) = snapshot {
+        fit.restore(snapshot)?;
+    }
+    while fit.progress.epoch <= job.config.epochs {
+        let Some(events) = fit.epoch(score, &mut checkpoints, sink)? else { return Ok(Outcome::Cancelled) };
+        let stop = tell(events.iter(), sink);
+        checkpoints.sweep();
         if stop {
             return Ok(Outcome::Cancelled);
         }
     }
-    let last = checkpoints.last(job.config.epochs, fit.trainer.weights())?;
-    (fit.sink)(TrialEvent::Checkpoint(last.clone()));
-    let [best_subset_accuracy, best_macro_f1] =
-        checkpoints.into_best().expect("the first epoch is always kept, and there is at least one");
-    Ok(Outcome::Completed(Box::new(Trained { best_subset_accuracy, best_macro_f1, last })))
+    let trained = checkpoints.trained().expect("the first and the last epoch are kept");
+    Ok(Outcome::Completed(Box::new(trained)))
+}
+
+/// Tells `events`, all of them; returns whether the listener asked to stop.
+fn tell<'a>(events: impl Iterator<Item = &'a TrialEvent>, sink: Sink<'_>) -> bool {
+    events.fold(false, |stop, event| (sink(event.clone()) == Control::Stop) | stop)
 }
 
 /// A part of the images on the device.
@@ -156,13 +121,20 @@ struct Fit<'a, 'b> {
     trainer: Trainer<'a>,
     train: Set,
     val: Set,
-    batches: Vec<std::ops::Range<i64>>,
-    sink: &'b mut dyn FnMut(TrialEvent) -> Control,
+    batches: Vec<Range<i64>>,
+    /// Whether a training pass draws from libtorch's generator.
+    draws: bool,
+    progress: Progress,
+    /// Loss of the epoch's steps so far.
+    running: Option<Total>,
+    story: Story,
+    file: StateFile,
+    saved: Instant,
 }
 
 impl<'a, 'b> Fit<'a, 'b> {
-    fn new(job: &'b Job<'a>, sink: &'b mut dyn FnMut(TrialEvent) -> Control) -> Result<Self> {
-        let &Job { network, init, store, config, seed, device, .. } = job;
+    fn new(job: &'b Job<'a>, file: StateFile) -> Result<Self> {
+        let &Job { network, init, store, config, device, .. } = job;
         // Batch statistics need two images.
         let train = Set::new(job, Part::Train, 2)?;
         let val = Set::new(job, Part::Val, 1)?;
@@ -172,10 +144,64 @@ impl<'a, 'b> Fit<'a, 'b> {
         for note in &notes {
             tracing::warn!("{note}");
         }
-        tch::manual_seed(derive_seed(seed, "dropout").cast_signed());
         let trainer = Trainer::new(network, init, config, &weights, device).or_fail("preparing training")?;
         let batches = training_batches(train.images.len(), config.batch);
-        Ok(Self { job, trainer, train, val, batches, sink })
+        let draws = network
+            .graph()
+            .nodes
+            .iter()
+            .any(|node| matches!(node.op, Op::Dropout { ratio } | Op::DropPath { ratio } if ratio > 0.0));
+        Ok(Self {
+            job,
+            trainer,
+            train,
+            val,
+            batches,
+            draws,
+            progress: Progress { epoch: 1, step: 0, seconds: 0.0 },
+            running: None,
+            story: Story::default(),
+            file,
+            saved: Instant::now(),
+        })
+    }
+
+    fn restore(&mut self, mut snapshot: Snapshot) -> Result<()> {
+        let Progress { epoch, step, .. } = snapshot.progress;
+        if epoch == 0 || epoch > self.job.config.epochs || step > self.batches.len() as u64 {
+            return Err(self.file.foreign(format!("it is at step {step} of epoch {epoch}")));
+        }
+        self.trainer.restore(&mut snapshot.tensors).map_err(|error| self.file.foreign(error))?;
+        let running = (snapshot.tensors.remove(LOSS_SUM), snapshot.tensors.remove(LOSS_ENTRIES));
+        self.running = match running {
+            (Some(sum), Some(entries)) if step > 0 => {
+                let moved =
+                    |tensor: Tensor| tensor.f_to_device(self.job.device).or_fail("taking up a training");
+                Some(Total { sum: moved(sum)?, entries: moved(entries)? })
+            }
+            (None, None) if step == 0 => None,
+            _ => return Err(self.file.foreign("its loss is incomplete")),
+        };
+        self.progress = snapshot.progress;
+        self.story = snapshot.story;
+        Ok(())
+    }
+
+    /// Puts the training as it is on the disk.
+    fn save(&mut self) -> Result<()> {
+        let mut tensors = Vec::new();
+        // Nothing is trained after the last epoch.
+        if self.progress.epoch <= self.job.config.epochs {
+            tensors = self.trainer.state();
+            if let Some(Total { sum, entries }) = &self.running {
+                for (name, tensor) in [(LOSS_SUM, sum), (LOSS_ENTRIES, entries)] {
+                    tensors.push((name.to_owned(), tensor.shallow_clone()));
+                }
+            }
+        }
+        self.file.write(&self.progress, &self.story, &tensors)?;
+        self.saved = Instant::now();
+        Ok(())
     }
 
     fn steps_done(&self, epoch: u32) -> u64 {
@@ -188,28 +214,73 @@ impl<'a, 'b> Fit<'a, 'b> {
         rate(config.schedule, config.lr, step, self.steps_done(config.epochs))
     }
 
-    /// Makes the steps of one epoch; returns the mean loss, or `None` if the listener stops it.
-    fn train_epoch(&mut self, epoch: u32) -> Result<Option<f64>> {
+    /// Makes an epoch, or the rest of it, and puts it on the disk; returns what is to be told, or
+    /// `None` if the listener stopped it.
+    fn epoch(
+        &mut self,
+        score: Score<'_>,
+        checkpoints: &mut Checkpoints<'_>,
+        sink: Sink<'_>,
+    ) -> Result<Option<Vec<TrialEvent>>> {
+        let epoch = self.progress.epoch;
+        let Some(train_loss) = self.steps(sink)? else { return Ok(None) };
+        let begin = Instant::now();
+        let (val_loss, val) = self.validate(epoch, score)?;
+        let val_seconds = begin.elapsed().as_secs_f64();
+        let weights = self.trainer.weights();
+        let mut kept = checkpoints.consider(epoch, &val, weights)?;
+        if epoch == self.job.config.epochs {
+            kept.push(checkpoints.last(epoch, weights)?);
+        }
+        let report = EpochReport {
+            epoch,
+            train_loss,
+            val_loss,
+            lr: self.rate(self.steps_done(epoch) - 1),
+            val,
+            train_seconds: self.progress.seconds,
+            val_seconds,
+        };
+        let mut events = vec![TrialEvent::Epoch(report)];
+        events.extend(kept.into_iter().map(TrialEvent::Checkpoint));
+        for event in &events {
+            self.story.push(event)?;
+        }
+        self.progress = Progress { epoch: epoch + 1, step: 0, seconds: 0.0 };
+        self.running = None;
+        self.save()?;
+        Ok(Some(events))
+    }
+
+    /// Makes the steps of the epoch that are left; returns the mean loss of all, or `None` if the
+    /// listener stopped them, and then the state is saved.
+    fn steps(&mut self, sink: Sink<'_>) -> Result<Option<f64>> {
+        let begin = Instant::now();
+        let Progress { epoch, step: first, seconds: before } = self.progress;
         let doing = format!("training in epoch {epoch}");
         let (positions, changes) = self.prepare(epoch).or_fail(&doing)?;
-        let mut running: Option<Total> = None;
         let steps = self.batches.len() as u64;
-        for step in 0..steps {
-            let batch = self.batches[step as usize].clone();
-            let lr = self.rate(self.steps_done(epoch - 1) + step);
-            let total = self.step(&positions, &changes, batch, lr).or_fail(&doing)?;
-            running = Some(match running {
+        for step in first..steps {
+            let total = self.step(&positions, &changes, step).or_fail(&doing)?;
+            self.running = Some(match self.running.take() {
                 None => total,
                 Some(before) => before.plus(&total).or_fail(&doing)?,
             });
-            if (self.sink)(TrialEvent::Step { epoch, step: step + 1, steps }) == Control::Stop {
+            let stop = sink(TrialEvent::Step { epoch, step: step + 1, steps }) == Control::Stop;
+            if stop || self.saved.elapsed() >= self.job.resume.save_every {
+                self.progress =
+                    Progress { epoch, step: step + 1, seconds: before + begin.elapsed().as_secs_f64() };
+                self.save()?;
+            }
+            if stop {
                 return Ok(None);
             }
         }
-        let mean = match &running {
+        let mean = match &self.running {
             Some(total) => total.mean().and_then(|mean| f64::try_from(&mean)).or_fail(&doing)?,
             None => f64::NAN,
         };
+        self.progress = Progress { epoch, step: steps, seconds: before + begin.elapsed().as_secs_f64() };
         finite(mean, epoch, "training").map(Some)
     }
 
@@ -222,15 +293,18 @@ impl<'a, 'b> Fit<'a, 'b> {
         Ok((Tensor::from_slice(&order).f_to_device(device)?, changes))
     }
 
-    fn step(
-        &mut self,
-        positions: &Tensor,
-        changes: &Changes,
-        batch: std::ops::Range<i64>,
-        lr: f64,
-    ) -> anyhow::Result<Total> {
+    /// Makes step `step` of the epoch, counted from 0.
+    fn step(&mut self, positions: &Tensor, changes: &Changes, step: u64) -> anyhow::Result<Total> {
+        let epoch = self.progress.epoch;
+        let batch = &self.batches[step as usize];
         let index = positions.f_narrow(0, batch.start, batch.end - batch.start)?;
         let images = changes.apply(self.train.images.gather(&index)?, batch.start)?;
+        if self.draws {
+            // Masks then depend on the step alone, and a state needs no generator.
+            let seed = derive_seed(self.job.seed, &format!("dropout/{epoch}/{step}"));
+            tch::manual_seed(seed.cast_signed());
+        }
+        let lr = self.rate(self.steps_done(epoch - 1) + step);
         self.trainer.step(&images, &self.train.truth.select(&index)?, lr)
     }
 
@@ -256,30 +330,4 @@ fn finite(loss: f64, epoch: u32, part: &str) -> Result<f64> {
         "try a smaller `train.lr`, then `train.precision = \"fp32\"`, and `nashost data check` for damaged \
          images; checkpoints of earlier epochs are intact",
     ))
-}
-
-/// Refuses settings that cannot train, all at once.
-fn check(config: &TrainConfig) -> Result<()> {
-    let positive = |value: f64| value > 0.0 && value.is_finite();
-    let not_negative = |value: f64| value >= 0.0 && value.is_finite();
-    let change = &config.augmentation;
-    let problems: Vec<&str> = [
-        (config.epochs == 0, "`train.epochs` must be at least 1"),
-        (config.batch < 2, "`train.batch` must be at least 2: one image has no batch statistics"),
-        (!positive(config.lr), "`train.lr` must be positive"),
-        (!(0.0..1.0).contains(&config.momentum), "`train.momentum` must lie in 0…1, without 1"),
-        (!not_negative(config.weight_decay), "`train.weight_decay` must not be negative"),
-        (!positive(config.pos_weight_cap), "`train.pos_weight_cap` must be positive"),
-        (
-            ![change.shift, change.rotation, change.intensity].into_iter().all(not_negative),
-            "`train.augmentation` limits must not be negative",
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(wrong, problem)| wrong.then_some(problem))
-    .collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(Exit::Usage, "E0502", problems.join("\n")).help("correct `[train]` in the configuration"))
 }

@@ -1,5 +1,7 @@
 //! Binary cross-entropy on logits, with weights of positives and masks.
 
+use std::ops::Range;
+
 use nashost_plugin_api::dataset::Target;
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -92,8 +94,22 @@ impl Truth {
         Ok(Self { values: self.values.f_index_select(0, index)?, assessed })
     }
 
+    /// Returns the rows `range`, in the memory of all.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are not as many.
+    pub fn narrow(&self, range: &Range<i64>) -> tch::Result<Self> {
+        let rows = |tensor: &Tensor| tensor.f_narrow(0, range.start, range.end - range.start);
+        Ok(Self { values: rows(&self.values)?, assessed: self.assessed.as_ref().map(rows).transpose()? })
+    }
+
     /// Returns the number of assessed entries, as a tensor on the device.
-    fn entries(&self) -> tch::Result<Tensor> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if the device's memory is full.
+    pub fn entries(&self) -> tch::Result<Tensor> {
         match &self.assessed {
             Some(mask) => mask.f_sum(Kind::Float),
             None => Tensor::f_full([], self.values.numel() as i64, (Kind::Float, self.values.device())),
@@ -127,7 +143,16 @@ impl Total {
     ///
     /// Fails if the device's memory is full.
     pub fn mean(&self) -> tch::Result<Tensor> {
-        self.sum.f_div(&self.entries.f_clamp_min(1.0)?)
+        self.share_of(&self.entries)
+    }
+
+    /// Returns what this total adds to the mean over `entries`, of which its own are a part.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the device's memory is full.
+    pub fn share_of(&self, entries: &Tensor) -> tch::Result<Tensor> {
+        self.sum.f_div(&entries.f_clamp_min(1.0)?)
     }
 }
 

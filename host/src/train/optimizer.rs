@@ -140,6 +140,11 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Returns the names in [`Optimizer::state`].
+    pub fn state_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.rule.state().iter().copied().chain(["step"])
+    }
+
     /// Returns everything that the next step depends on besides values and gradients: one tensor
     /// per name, with the number of steps as `step`.
     pub fn state(&self) -> Vec<(&'static str, Tensor)> {
@@ -156,7 +161,7 @@ impl Optimizer {
     /// Fails, changing nothing, if names or sizes are those of another optimizer or network.
     pub fn restore(&mut self, state: &[(&str, Tensor)]) -> tch::Result<()> {
         let _guard = tch::no_grad_guard();
-        let expected = self.rule.state().iter().copied().chain(["step"]);
+        let expected = self.state_names();
         let sizes = self.state.iter().map(Tensor::size).chain([vec![]]);
         let fits = state.len() == self.state.len() + 1
             && state

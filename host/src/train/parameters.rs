@@ -12,7 +12,7 @@
 
 use nashost_plugin_api::graph::Op;
 use nashost_plugin_torch::{Network, Weights};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::config::train::Precision;
 
@@ -154,12 +154,13 @@ impl Parameters {
         self.decayed
     }
 
-    /// Computes the gradient of `loss`, and frees the graph behind it.
+    /// Computes the gradient of `loss`, and frees the graph behind it. It takes the place of the
+    /// gradient before it, or is added to it.
     ///
     /// # Errors
     ///
     /// Fails if `loss` does not come from [`Parameters::training`] or the device's memory is full.
-    pub fn backward(&self, loss: &Tensor) -> tch::Result<()> {
+    pub fn backward(&self, loss: &Tensor, add: bool) -> tch::Result<()> {
         let gradients = Tensor::f_run_backward(&[loss], &self.leaves, false, false)?;
         let _guard = tch::no_grad_guard();
         let device = self.values.device();
@@ -168,20 +169,42 @@ impl Parameters {
             .zip(&self.slots)
             .map(|(gradient, slot)| slot.flatten(gradient, device))
             .collect::<Result<Vec<_>, _>>()?;
-        let Some(copy) = &self.copy else {
-            let _ = Tensor::f_cat_out(&self.gradient, &parts, 0)?;
-            return Ok(());
+        let write = |mut place: Tensor, parts: &[Tensor]| -> tch::Result<()> {
+            if parts.is_empty() {
+                return Ok(());
+            }
+            if add {
+                let _ = place.f_add_(&Tensor::f_cat(parts, 0)?)?;
+            } else if parts[0].kind() == place.kind() {
+                let _ = Tensor::f_cat_out(&place, parts, 0)?;
+            } else {
+                place.f_copy_(&Tensor::f_cat(parts, 0)?)?;
+            }
+            Ok(())
         };
-        let (low, full) = parts.split_at(self.lowered);
-        let length = copy.values.numel() as i64;
-        if !low.is_empty() {
-            self.gradient.f_narrow(0, 0, length)?.f_copy_(&Tensor::f_cat(low, 0)?)?;
+        // Gradients of the low-precision copy are of low precision, so the two cannot be joined.
+        let lowered = if self.copy.is_some() { self.lowered } else { 0 };
+        let (low, full) = parts.split_at(lowered);
+        let length = self.slots[..lowered].iter().map(|slot| slot.length).sum::<i64>();
+        write(self.gradient.f_narrow(0, 0, length)?, low)?;
+        write(self.gradient.f_narrow(0, length, self.gradient.numel() as i64 - length)?, full)
+    }
+
+    /// Takes up values saved from [`Parameters::master`], in its order, from any device.
+    ///
+    /// # Errors
+    ///
+    /// Fails if number or sizes differ.
+    pub fn restore(&mut self, saved: &[Tensor]) -> tch::Result<()> {
+        let _guard = tch::no_grad_guard();
+        let own = self.master.tensors();
+        if own.len() != saved.len() || own.iter().zip(saved).any(|(a, b)| a.size() != b.size()) {
+            return Err(TchError::Shape("weights of another network".to_owned()));
         }
-        if !full.is_empty() {
-            let rest = self.gradient.numel() as i64 - length;
-            let _ = Tensor::f_cat_out(&self.gradient.f_narrow(0, length, rest)?, full, 0)?;
+        for (own, saved) in own.iter().zip(saved) {
+            own.shallow_clone().f_copy_(saved)?;
         }
-        Ok(())
+        self.refresh()
     }
 
     /// Brings the low-precision copy up to date, after the values were changed.

@@ -1,5 +1,7 @@
 //! Training as a whole, on images small enough for a few seconds.
 
+mod resume;
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -144,6 +146,22 @@ fn run(
     run_dir: &Path,
     stop: impl Fn(&TrialEvent) -> bool,
 ) -> (Result<Outcome>, Vec<TrialEvent>) {
+    resume(config, network, seed, run_dir, FRESH, stop)
+}
+
+/// A training that no earlier process began.
+const FRESH: Resume<'static> =
+    Resume { identity: "a trial", known_epochs: 0, known_checkpoints: &[], save_every: SAVE_EVERY };
+
+/// As [`run`], after an earlier process.
+fn resume(
+    config: &TrainConfig,
+    network: &Network,
+    seed: u64,
+    run_dir: &Path,
+    resume: Resume<'_>,
+    stop: impl Fn(&TrialEvent) -> bool,
+) -> (Result<Outcome>, Vec<TrialEvent>) {
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     let store = split_store();
     let init = network.initialize(seed);
@@ -156,6 +174,7 @@ fn run(
         device: Device::Cpu,
         run_dir,
         trial: "T0001",
+        resume,
     };
     let mut events = Vec::new();
     let outcome = train(&job, &score, &mut |event| {
@@ -230,6 +249,15 @@ fn events_tell_every_epoch_and_checkpoint() {
     assert_eq!(kinds[..3], ["epoch 1", BEST_SUBSET_ACCURACY, BEST_MACRO_F1]);
     assert_eq!(kinds.last().unwrap(), LAST);
     assert!(events.contains(&TrialEvent::Checkpoint(trained.best_macro_f1)));
+}
+
+#[test]
+fn a_divided_batch_learns_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = network(0.0, true);
+    let config = TrainConfig { micro_batches: 2, ..config(40) };
+    let losses = train_losses(&run(&config, &network, 1, dir.path(), |_| false).1);
+    assert!(losses[39] < 0.1 && losses[39] < losses[0] / 5.0, "{losses:?}");
 }
 
 #[test]
@@ -308,10 +336,11 @@ fn every_step_is_told() {
 #[test]
 fn impossible_settings_are_told_all_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let config = TrainConfig { epochs: 0, batch: 1, lr: f64::NAN, ..TrainConfig::default() };
+    let config =
+        TrainConfig { epochs: 0, batch: 1, micro_batches: 0, lr: f64::NAN, ..TrainConfig::default() };
     let error = run(&config, &network(0.0, true), 1, dir.path(), |_| false).0.unwrap_err();
     assert_eq!(error.code, "E0502");
-    assert_eq!(error.message.lines().count(), 3, "{}", error.message);
+    assert_eq!(error.message.lines().count(), 4, "{}", error.message);
 }
 
 #[test]
@@ -329,6 +358,7 @@ fn an_empty_part_is_refused() {
         device: Device::Cpu,
         run_dir: dir.path(),
         trial: "T0001",
+        resume: FRESH,
     };
     let error = train(&job, &score, &mut |_| Control::Continue).unwrap_err();
     assert_eq!(error.code, "E0503");

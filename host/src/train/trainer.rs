@@ -1,5 +1,8 @@
 //! One training step.
 
+use std::{collections::BTreeMap, ops::Range};
+
+use anyhow::Context as _;
 use nashost_plugin_torch::{Mode, Network, Weights};
 use tch::{Device, Kind, Tensor};
 
@@ -9,6 +12,10 @@ use super::{
     parameters::Parameters,
 };
 use crate::config::train::{Precision, TrainConfig};
+
+/// What names of weights and of the optimizer's tensors begin with in a state.
+const MODEL: &str = "model.";
+const OPTIMIZER: &str = "optimizer.";
 
 /// A network being trained: its values, its loss and its optimizer.
 ///
@@ -21,6 +28,7 @@ pub struct Trainer<'a> {
     optimizer: Optimizer,
     /// Number type of images and activations.
     kind: Kind,
+    micro_batches: u32,
 }
 
 impl<'a> Trainer<'a> {
@@ -43,23 +51,77 @@ impl<'a> Trainer<'a> {
             Precision::Fp32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         };
-        Ok(Self { network, parameters, loss: Loss::new(pos_weight, device)?, optimizer, kind })
+        let loss = Loss::new(pos_weight, device)?;
+        Ok(Self { network, parameters, loss, optimizer, kind, micro_batches: config.micro_batches })
     }
 
     /// Makes one step of learning rate `lr` on a batch (normalised images, channels-last, and what
     /// is true of them); returns the loss before the step, on the device.
+    ///
+    /// The passes run over [`TrainConfig::micro_batches`] parts of the batch, one after the other,
+    /// so that only the activations of one part are in memory. The step is that of the whole batch,
+    /// up to rounding, but for batch normalisation, which sees the parts.
     ///
     /// # Errors
     ///
     /// Fails if the sizes differ or the device's memory is full.
     pub fn step(&mut self, images: &Tensor, truth: &Truth, lr: f64) -> anyhow::Result<Total> {
         let images = images.f_to_kind(self.kind)?;
-        let logits = self.network.forward(self.parameters.training(), &images, Mode::Train)?;
-        let total = self.loss.total(&logits, truth)?;
-        self.parameters.backward(&total.mean()?)?;
+        let total = match &parts(images.size()[0], self.micro_batches)[..] {
+            [] | [_] => self.pass(&images, truth, None)?,
+            parts => {
+                let entries = truth.entries()?;
+                let mut sum: Option<Total> = None;
+                for part in parts {
+                    let images = images.f_narrow(0, part.start, part.end - part.start)?;
+                    let before = sum.is_some();
+                    let total = self.pass(&images, &truth.narrow(part)?, Some((&entries, before)))?;
+                    sum = Some(match sum {
+                        None => total,
+                        Some(before) => before.plus(&total)?,
+                    });
+                }
+                sum.context("a batch has parts")?
+            }
+        };
         self.optimizer.step(lr)?;
         self.parameters.refresh()?;
+        Ok(total)
+    }
+
+    /// Computes the gradient on `images`: all of a batch, or the part of one of `entries` assessed
+    /// entries, added to the gradient of parts before it. Returns the loss.
+    fn pass(&self, images: &Tensor, truth: &Truth, part: Option<(&Tensor, bool)>) -> anyhow::Result<Total> {
+        let logits = self.network.forward(self.parameters.training(), images, Mode::Train)?;
+        let total = self.loss.total(&logits, truth)?;
+        let (entries, add) = part.unwrap_or((&total.entries, false));
+        self.parameters.backward(&total.share_of(entries)?, add)?;
         Ok(Total { sum: total.sum.f_detach()?, entries: total.entries })
+    }
+
+    /// Returns everything that later steps depend on, by name.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let names = self.network.parameters().iter().map(|parameter| format!("{MODEL}{}", parameter.name));
+        let weights = names.zip(self.weights().tensors().iter().map(Tensor::shallow_clone));
+        let optimizer = self.optimizer.state().into_iter();
+        weights.chain(optimizer.map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor))).collect()
+    }
+
+    /// Takes up [`Trainer::state`], from any device, and leaves other tensors there.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a tensor is missing or has another size.
+    pub fn restore(&mut self, state: &mut BTreeMap<String, Tensor>) -> anyhow::Result<()> {
+        let mut take = |name: String| state.remove(&name).with_context(|| format!("`{name}` is missing"));
+        let names = self.network.parameters().iter().map(|parameter| format!("{MODEL}{}", parameter.name));
+        let weights = names.map(&mut take).collect::<anyhow::Result<Vec<_>>>()?;
+        let names = self.optimizer.state_names();
+        let optimizer = names.map(|name| Ok((name, take(format!("{OPTIMIZER}{name}"))?)));
+        let optimizer = optimizer.collect::<anyhow::Result<Vec<_>>>()?;
+        self.parameters.restore(&weights)?;
+        self.optimizer.restore(&optimizer)?;
+        Ok(())
     }
 
     /// Returns the weights in full precision: what is evaluated and saved, whatever the precision
@@ -72,11 +134,13 @@ impl<'a> Trainer<'a> {
     pub fn loss(&self) -> &Loss {
         &self.loss
     }
+}
 
-    /// Returns the optimizer, to save or restore its state.
-    pub fn optimizer(&mut self) -> &mut Optimizer {
-        &mut self.optimizer
-    }
+/// Cuts a batch into `wanted` parts whose sizes differ by one at most. There are fewer parts if they
+/// would have a single image, which has no batch statistics.
+fn parts(images: i64, wanted: u32) -> Vec<Range<i64>> {
+    let count = i64::from(wanted).clamp(1, (images / 2).max(1));
+    (0..count).map(|part| part * images / count..(part + 1) * images / count).collect()
 }
 
 #[cfg(test)]
@@ -189,6 +253,57 @@ mod tests {
                 assert_eq!(full.stride(), channels_last(full).stride());
             }
         }
+    }
+
+    /// Parts of 7 images with different numbers of assessed entries: a mean of the parts' means
+    /// would be another step.
+    #[test]
+    fn a_batch_in_parts_makes_the_same_step() {
+        let network = crate::train::tests::network(0.0, false);
+        let init = network.initialize(1);
+        let images = channels_last(&wave(&[7, 1, 8, 8], 1.3, 0.2).to_kind(Kind::Float));
+        let targets: Vec<Target> = (0..14)
+            .map(|i| match (i < 5 && i != 2, i % 3 == 0) {
+                (true, _) => Target::NotAssessed,
+                (false, true) => Target::Positive,
+                (false, false) => Target::Negative,
+            })
+            .collect();
+        let truth = Truth::new(&targets, 2, CPU).unwrap();
+        let after = |micro_batches: u32, precision: Precision| {
+            let sgd = TrainConfig { optimizer: Optimizer::Sgd, weight_decay: 0.01, ..TrainConfig::default() };
+            let config = TrainConfig { micro_batches, precision, ..sgd };
+            let mut trainer = Trainer::new(&network, &init, &config, &[2.5, 0.4], CPU).unwrap();
+            let mut losses = Vec::new();
+            for _ in 0..3 {
+                let total = trainer.step(&images, &truth, 0.05).unwrap();
+                losses.push(total.mean().unwrap().double_value(&[]));
+            }
+            let flat: Vec<Tensor> = trainer.weights().tensors().iter().map(|t| t.reshape([-1])).collect();
+            (losses, Tensor::cat(&flat, 0))
+        };
+        let before = Tensor::cat(&init.tensors().iter().map(|t| t.reshape([-1])).collect::<Vec<_>>(), 0);
+        // 32 bits round at 1e-7 of values below 1; bfloat16 rounds each gradient at 1/256 of itself.
+        for (precision, within) in [(Precision::Fp32, 1e-6), (Precision::Bf16, 1e-3)] {
+            let (losses, whole) = after(1, precision);
+            assert!((&whole - &before).abs().max().double_value(&[]) > 1e-2, "the steps do something");
+            for micro_batches in [2, 3, 100] {
+                let (found, divided) = after(micro_batches, precision);
+                let worst = (&divided - &whole).abs().max().double_value(&[]);
+                assert!(worst < within, "{precision:?} in {micro_batches}: weights differ by {worst}");
+                let loss = found.iter().zip(&losses).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(loss < 10.0 * within, "{precision:?} in {micro_batches}: losses differ by {loss}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_cover_the_batch_and_have_two_images() {
+        assert_eq!(parts(7, 1), [0..7]);
+        assert_eq!(parts(7, 2), [0..3, 3..7]);
+        assert_eq!(parts(7, 100), [0..2, 2..4, 4..7]);
+        assert_eq!(parts(3, 2), [0..3]);
+        assert_eq!(parts(0, 2), [0..0]);
     }
 
     #[test]

@@ -14,30 +14,31 @@ use tch::{Device, Kind, Tensor};
 use crate::{CheckpointProblem, Network, Parameter, TorchError, Weights, channels_last};
 
 impl Weights {
-    /// Writes the tensors under their PyTorch names, contiguous and in their kinds. The file
-    /// appears complete or not at all.
+    /// Writes [`Weights::to_safetensors`]. The file appears complete or not at all.
     ///
     /// # Errors
     ///
     /// Fails if the file cannot be written or the weights are not `network`'s.
     pub fn save(&self, network: &Network, path: &Path) -> Result<(), TorchError> {
+        let data = self.to_safetensors(network)?;
+        write_atomically(path, &data).map_err(|source| TorchError::Io { path: path.to_owned(), source })
+    }
+
+    /// Returns a safetensors file of the tensors under their PyTorch names, contiguous and in their
+    /// kinds. Equal weights make equal files.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the weights are not `network`'s or their device fails.
+    pub fn to_safetensors(&self, network: &Network) -> Result<Vec<u8>, TorchError> {
         let (expected, found) = (network.parameters().len(), self.tensors().len());
         if found != expected {
             return Err(TorchError::WeightCount { expected, found });
         }
-        let buffers = self.tensors().iter().map(bytes).collect::<Result<Vec<_>, _>>()?;
-        let format = |source| TorchError::Format { path: path.to_owned(), source };
-        let mut views = Vec::with_capacity(expected);
-        for ((parameter, tensor), (dtype, buffer)) in
-            network.parameters().iter().zip(self.tensors()).zip(&buffers)
-        {
-            let shape = tensor.size().iter().map(|&size| size as usize).collect();
-            views.push((&parameter.name, TensorView::new(*dtype, shape, buffer).map_err(format)?));
-        }
-        // One key only: a map has no order, and equal weights shall make equal files.
+        let names = network.parameters().iter().map(|parameter| parameter.name.as_str());
+        // One key only: a map has no order.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let data = safetensors::serialize(views, Some(metadata)).map_err(format)?;
-        write_atomically(path, &data).map_err(|source| TorchError::Io { path: path.to_owned(), source })
+        to_safetensors(names.zip(self.tensors()), metadata)
     }
 
     /// Reads what [`Weights::save`] wrote, or any file with the same names and shapes, as fp32 on
@@ -93,6 +94,29 @@ impl Weights {
         }
         file.finish(path, tensors)
     }
+}
+
+/// Returns a safetensors file of named tensors, contiguous and in their kinds (integers as 64 bits),
+/// with `metadata` in its header.
+///
+/// # Errors
+///
+/// Fails if a name comes twice or the device of a tensor fails.
+pub fn to_safetensors<'a>(
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>, TorchError> {
+    let mut buffers = Vec::new();
+    for (name, tensor) in tensors {
+        let shape = tensor.size().iter().map(|&size| size as usize).collect::<Vec<_>>();
+        let (dtype, buffer) = bytes(tensor)?;
+        buffers.push((name, dtype, shape, buffer));
+    }
+    let mut views = Vec::with_capacity(buffers.len());
+    for (name, dtype, shape, buffer) in &buffers {
+        views.push((name, TensorView::new(*dtype, shape.clone(), buffer).map_err(TorchError::Encode)?));
+    }
+    safetensors::serialize(views, Some(metadata)).map_err(TorchError::Encode)
 }
 
 /// The tensors of a file that no parameter has taken yet, and what was wrong so far.

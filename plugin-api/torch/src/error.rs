@@ -85,6 +85,9 @@ pub enum TorchError {
         #[source]
         source: safetensors::SafeTensorError,
     },
+    /// Tensors that cannot be written as safetensors.
+    #[error("tensors have no safetensors form")]
+    Encode(#[source] safetensors::SafeTensorError),
     /// Tensors that do not fit the network.
     #[error("weights file `{}` does not fit the network: {}", path.display(), list(problems))]
     Checkpoint {

@@ -16,6 +16,7 @@ mod normal;
 mod run;
 mod weights;
 
+pub use checkpoint::to_safetensors;
 pub use device::{channels_last, parse_device};
 pub use error::{CheckpointProblem, TorchError};
 pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};

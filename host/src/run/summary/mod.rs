@@ -83,8 +83,6 @@ pub struct SearchSummary {
     pub candidates: u64,
     /// Candidates rejected by a budget, by the name of the budget.
     pub rejected: BTreeMap<String, u64>,
-    /// Seconds it took, once it is over.
-    pub seconds: Option<f64>,
     /// The structure it recommends first.
     pub best: Option<Ranked>,
 }
@@ -104,8 +102,6 @@ pub struct MethodSummary {
     pub per_label: Vec<LabelSummary>,
     /// Its structures, each once.
     pub archs: Vec<ArchSummary>,
-    /// Seconds of training, all trials together.
-    pub train_s: f64,
 }
 
 /// Test metrics of one label.
@@ -179,7 +175,6 @@ fn search(state: &State) -> Option<SearchSummary> {
         uses_data: search.started.uses_data,
         candidates: search.candidates.len() as u64,
         rejected: result.map(|(result, _)| result.rejected.clone()).unwrap_or_default(),
-        seconds: result.map(|(_, seconds)| *seconds),
         best: result.and_then(|(result, _)| result.ranked.first().cloned()),
     })
 }
@@ -214,7 +209,6 @@ fn method(state: &State, name: &str) -> MethodSummary {
     MethodSummary {
         archs,
         trials: phases,
-        train_s: trials.iter().fold(0.0, |sum, trial| sum + trial.train_seconds()),
         ..judged(state, name, &series)
     }
 }
@@ -257,7 +251,6 @@ fn judged(state: &State, name: &str, series: &Series<'_>) -> MethodSummary {
             state.labels().iter().enumerate().map(label).collect()
         },
         archs: Vec::new(),
-        train_s: 0.0,
     }
 }
 

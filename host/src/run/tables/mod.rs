@@ -21,6 +21,7 @@ use super::{
     events::{self, Reader},
     state::State,
     summary::Summary,
+    times::{TIMES, Times},
 };
 use crate::error::Result;
 
@@ -43,6 +44,7 @@ pub fn write(run: &RunDir, state: &State) -> Result<()> {
         atomic::write(&run.file(name), &table.to_csv())?;
     }
     archs::write(run, state)?;
+    atomic::write_json(&run.file(TIMES), &Times::of(state))?;
     atomic::write_json(&run.file(SUMMARY), &Summary::of(state))
 }
 
