@@ -11,8 +11,9 @@ use nashost::{
     plugin::Registry,
     run::trial::Control,
     search::{Budget, SearchSetup, Space, search},
+    worker::{FromWorker, SearchTask},
 };
-use nashost_plugin_api::{architecture::Geometry, metric::Direction};
+use nashost_plugin_api::{architecture::Geometry, metric::Direction, strategy::SearchResult};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -98,7 +99,13 @@ fn time_search(bench: &Bench, registry: &Registry, case: &Case, settings: &Searc
         let space =
             Space::new(&architecture, case.geometry(), budgets.into(), Direction::Higher, "cpu", seed)?;
         let setup = SearchSetup { strategy: &mut strategy, space: &space, metric: &metric, jobs: 1 };
-        let result = search(setup, &mut |_| Control::Continue)?;
+        let mut result = SearchResult::default();
+        search(setup, SearchTask::default(), &mut |message| {
+            if let FromWorker::SearchDone { result: found, .. } = message {
+                result = found;
+            }
+            Control::Continue
+        })?;
         times.add(begin, settings.steps);
         ensure!(result.steps == settings.steps as u64, "{} steps were made", result.steps);
     }

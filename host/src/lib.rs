@@ -12,3 +12,4 @@ pub mod plugin;
 pub mod run;
 pub mod search;
 pub mod train;
+pub mod worker;

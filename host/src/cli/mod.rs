@@ -10,10 +10,13 @@ pub mod explain;
 mod external;
 pub mod output;
 mod plugin;
+mod repeat;
+mod resume;
 mod run;
 mod runs;
 mod self_check;
 mod signals;
+mod worker;
 
 use std::{
     collections::BTreeSet,
@@ -29,15 +32,17 @@ use self::{
     output::Output,
 };
 use crate::{
-    config::Resolved,
+    config::{Resolved, Sources},
     device,
     error::{Error, Exit, Result},
+    pipeline::{self, Host},
     plugin::{
         Registry, SearchPath,
         lock::{self, Lock},
         manifest,
     },
     run::{
+        RunDir,
         log::{Log, Verbosity, init_logging},
         progress::{Mode, Progress},
     },
@@ -76,7 +81,19 @@ impl Context {
 
     /// Resolves a configuration against the plugins that are there. `--plugin` takes a file too.
     fn resolve(&self, args: &ConfigArgs) -> Result<(Registry, Resolved)> {
+        self.resolve_sources(args.sources(&self.from_environment)?)
+    }
+
+    /// Resolves the configuration of a run, with the changes that `args` makes.
+    fn resolve_run(&self, run: &RunDir, args: &ConfigArgs) -> Result<(Registry, Resolved)> {
         let mut sources = args.sources(&self.from_environment)?;
+        // A run's own file has every value, whatever the user's file says today.
+        (sources.plugin, sources.user) = (None, None);
+        sources.project = Some(run.file(pipeline::RUN_CONFIG));
+        self.resolve_sources(sources)
+    }
+
+    fn resolve_sources(&self, mut sources: Sources) -> Result<(Registry, Resolved)> {
         let mut path = self.search_path();
         if let Some(file) = sources.plugin.as_ref().filter(|plugin| plugin.contains('/')).map(PathBuf::from) {
             let manifest = manifest::read(&file).map_err(|why| {
@@ -88,6 +105,24 @@ impl Context {
         let registry = self.registry_with(path)?;
         let resolved = sources.resolve(&registry)?;
         Ok((registry, resolved))
+    }
+
+    /// What a run takes from this process.
+    fn host<'a>(&'a self, registry: &'a Registry, device: &'a device::ResolvedDevice) -> Host<'a> {
+        let places = registry.places().iter();
+        let mut arguments: Vec<OsString> =
+            places.flat_map(|place| ["--plugin-path".into(), place.clone().into_os_string()]).collect();
+        if self.global.locked {
+            arguments.push("--locked".into());
+        }
+        Host {
+            registry,
+            device,
+            libtorch: device::libtorch_abi().map(device::version_text).unwrap_or_default(),
+            progress: &self.progress,
+            log: &self.log,
+            arguments,
+        }
     }
 }
 
@@ -134,11 +169,16 @@ fn run_line(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Run(args) => run::command(&args, context),
+        Command::Resume(args) => resume::command(&args, context),
+        Command::Repeat(args) => repeat::command(&args, context),
+        Command::Worker(args) => worker::command(&args, context),
         Command::Plugin(command) => plugin::command(command, context),
         Command::Data(command) => data::command(&command, context),
         Command::SelfCheck(args) => self_check::command(&args, context),
         Command::Show(args) => runs::show(&args, context),
         Command::Runs(args) => runs::runs(&args, context),
+        Command::Rebuild(args) => runs::rebuild(&args, context),
+        Command::Clean(args) => runs::clean(&args, context),
         Command::Config(command) => config::command(command, context),
         Command::Doctor(args) => doctor::command(&args, context, Vec::new()),
         Command::Explain { code } => explain::command(code.as_deref(), context),

@@ -1,7 +1,5 @@
 //! `nashost run`.
 
-use std::os::unix::process::CommandExt as _;
-
 use super::{
     Context,
     args::{Format, RunArgs},
@@ -11,36 +9,13 @@ use super::{
 use crate::{
     config::{Origin, Resolved},
     device,
-    error::{Error, Exit, Result},
-    pipeline::{self, Host, Plan},
+    error::{Exit, Result},
+    pipeline::{self, Finished, Plan},
     run::show,
 };
 
-/// Whether libgomp's threads spin or sleep while they wait for each other.
-const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
-
-/// Starts the process anew with threads that sleep while they wait, unless the user said otherwise.
-///
-/// By default they spin, for milliseconds at each of thousands of barriers if the system has put
-/// the peer aside: on a busy machine training then takes several times as long. libgomp reads the
-/// variable when it is mapped, which is before `main`.
-fn wait_passively() -> Result<()> {
-    if std::env::var_os(WAIT_POLICY).is_some() {
-        return Ok(());
-    }
-    let again = std::env::current_exe().map(|exe| {
-        std::process::Command::new(exe).args(std::env::args_os().skip(1)).env(WAIT_POLICY, "PASSIVE").exec()
-    });
-    let why = again.unwrap_or_else(|why| why);
-    Err(Error::new(Exit::Environment, "E0456", format!("the process cannot be started anew: {why}"))
-        .help(format!("set {WAIT_POLICY}=PASSIVE yourself")))
-}
-
 /// Searches, trains and evaluates.
 pub(super) fn command(args: &RunArgs, context: &Context) -> Result<Exit> {
-    if !args.dry_run {
-        wait_passively()?;
-    }
     let config_args = args.config();
     let (registry, resolved) = context.resolve(&config_args)?;
     let device = device::resolve(&resolved.config.run.device)?;
@@ -54,15 +29,12 @@ pub(super) fn command(args: &RunArgs, context: &Context) -> Result<Exit> {
     }
     announce(&resolved, &device, context);
     signals::watch()?;
-    let libtorch = device::libtorch_abi().map(device::version_text).unwrap_or_default();
-    let host = Host {
-        registry: &registry,
-        device: &device,
-        libtorch,
-        progress: &context.progress,
-        log: &context.log,
-    };
-    let finished = pipeline::run(&resolved, &host)?;
+    let finished = pipeline::run(&resolved, &context.host(&registry, &device))?;
+    report(&finished, context)
+}
+
+/// Tells how a run ended.
+pub(super) fn report(finished: &Finished, context: &Context) -> Result<Exit> {
     match context.out.format() {
         Format::Json => context.out.json(&finished.summary)?,
         _ => {
@@ -71,7 +43,7 @@ pub(super) fn command(args: &RunArgs, context: &Context) -> Result<Exit> {
             }
         }
     }
-    for warning in &finished.summary.warnings {
+    for warning in finished.summary.warnings.iter().chain(&finished.stopped) {
         context.out.warn(warning);
     }
     context.out.note(&format!(

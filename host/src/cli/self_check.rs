@@ -12,8 +12,9 @@ use super::{
 use crate::{
     device,
     error::{Error, Exit, Result},
-    pipeline::{self, Host},
+    pipeline,
     plugin::Registry,
+    run::{tables, times::Times},
 };
 
 /// Trainings whose times are compared: plugin, settings that keep them short.
@@ -99,30 +100,24 @@ fn workload(
     };
     let (registry, resolved) = context.resolve(&args)?;
     let device = device::resolve(name)?;
-    let libtorch = device::libtorch_abi().map(device::version_text).unwrap_or_default();
-    let host = Host {
-        registry: &registry,
-        device: &device,
-        libtorch,
-        progress: &context.progress,
-        log: &context.log,
-    };
-    let result = pipeline::run(&resolved, &host);
+    let result = pipeline::run(&resolved, &context.host(&registry, &device)).and_then(|finished| {
+        let times = Times::of(&tables::read(&finished.dir)?);
+        Ok((finished, times))
+    });
     let removed = std::fs::remove_dir_all(&folder);
-    let finished = result?;
+    let (finished, times) = result?;
     if let Err(why) = removed {
         context.out.warn(&format!("{} could not be removed: {why}", folder.display()));
     }
     if finished.exit != Exit::Ok {
         return Err(failed(&format!("{plugin} on {name} in {precision} has no result")));
     }
-    let search = finished.summary.search.as_ref().and_then(|search| search.seconds);
     let method = finished.summary.methods.first();
     let auroc = method.and_then(|m| m.test.get("macro_auroc")).and_then(|a| a.mean);
     Ok(format!(
-        "{}training {:.2} s, macro AUROC {}",
-        search.map(|s| format!("search {s:.2} s, ")).unwrap_or_default(),
-        method.map_or(0.0, |m| m.train_s),
+        "search {:.2} s, training {:.2} s, macro AUROC {}",
+        times.search_s,
+        times.train_s,
         auroc.map_or_else(|| "undefined".to_owned(), |a| format!("{a:.3}")),
     ))
 }

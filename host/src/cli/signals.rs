@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use nashost_plugin_api::abi::host::CancelState;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
 
@@ -22,11 +22,12 @@ static EXIT: AtomicU8 = AtomicU8::new(0);
 ///
 /// Fails if the system refuses a handler.
 pub(super) fn watch() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])
         .map_err(|e| Error::new(Exit::Environment, "E0455", format!("signals cannot be watched: {e}")))?;
     std::thread::spawn(move || {
         for signal in &mut signals {
-            let exit = if signal == SIGTERM { Exit::Terminated } else { Exit::Interrupted };
+            // Slurm warns with SIGUSR1 before a job's time is up.
+            let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
             if EXIT.compare_exchange(0, exit as u8, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
                 tracing::warn!("stopping after this step; once more stops now");
                 request_cancel(CancelState::FinishTrial);

@@ -10,10 +10,14 @@ use super::{
     trial::Executor,
 };
 use crate::{
+    deterministic::set_deterministic,
     error::{Error, Exit, Result},
     evaluate::{MetricSet, PredictionScorer},
     plugin::Registry,
-    run::trial::{ComponentRef, Control, TrialEvent, TrialRequest},
+    run::{
+        events::PluginIdentity,
+        trial::{ComponentRef, Control, TrialEvent, TrialRequest},
+    },
     worker::{self, FromWorker, Known, SearchTask, Setup},
 };
 
@@ -29,22 +33,22 @@ pub(crate) struct Duties<'a> {
 impl<'a> Duties<'a> {
     /// Prepares for the tasks of a run.
     pub(crate) fn new(registry: &'a Registry, setup: Setup, pulse: &'a AtomicU64) -> Self {
-        nashost_plugin_torch::set_deterministic(setup.config.run.deterministic);
+        set_deterministic(setup.config.run.deterministic);
         Self { registry, setup, pulse, prepared: None }
     }
+}
 
-    /// Checks that this process loaded the plugins that the driver has.
-    fn same_plugins(&self) -> Result<()> {
-        for ours in identities(self.registry) {
-            let theirs = self.setup.plugins.iter().find(|plugin| plugin.id == ours.id);
-            if theirs.is_some_and(|theirs| theirs.sha256 != ours.sha256) {
-                let message = format!("plugin `{}` was replaced while the run was going on", ours.id);
-                return Err(Error::new(Exit::Identity, "E0806", message)
-                    .help("`nashost resume` tells what changed, and goes on if you allow it"));
-            }
+/// Checks that this process loaded the plugins that the driver has.
+fn same_plugins(registry: &Registry, theirs: &[PluginIdentity]) -> Result<()> {
+    for ours in identities(registry) {
+        let theirs = theirs.iter().find(|plugin| plugin.id == ours.id);
+        if theirs.is_some_and(|theirs| theirs.sha256 != ours.sha256) {
+            let message = format!("plugin `{}` was replaced while the run was going on", ours.id);
+            return Err(Error::new(Exit::Identity, "E0806", message)
+                .help("`nashost resume` tells what changed, and goes on if you allow it"));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl worker::Duties for Duties<'_> {
@@ -57,7 +61,7 @@ impl worker::Duties for Duties<'_> {
         let architecture = self.registry.architecture(&space.id, &space.config)?;
         let (outputs, device) = (self.setup.outputs, &self.setup.device);
         let searcher = Searcher::new(self.registry, config, search, &architecture, outputs, device)?;
-        self.same_plugins()?;
+        same_plugins(self.registry, &self.setup.plugins)?;
         searcher.perform(task, tell)
     }
 
@@ -87,7 +91,7 @@ impl worker::Duties for Duties<'_> {
         };
         tch::set_num_threads(i32::try_from(request.threads).unwrap_or(i32::MAX));
         let loaded = executor.network(request)?;
-        self.same_plugins()?;
+        same_plugins(self.registry, &self.setup.plugins)?;
         executor.execute(request, loaded, known, tell)
     }
 }

@@ -21,19 +21,19 @@ use std::{ffi::OsString, path::Path, time::Instant};
 
 use nashost_plugin_api::abi::host::CancelState;
 
-pub(crate) use self::{
-    data::{PluginSource, split},
-    duties::Duties,
-    identity::Allowed,
-    plan::Plan,
-    search::portable,
-};
 use self::{
     components::PluginScorer,
     data::Prepared,
     identity::Identity,
     search::Searcher,
     session::{Session, Stop},
+};
+pub(crate) use self::{
+    data::{PluginSource, split},
+    duties::Duties,
+    identity::{Allowed, config_differences},
+    plan::Plan,
+    search::portable,
 };
 use crate::{
     config::{Config, Resolved},

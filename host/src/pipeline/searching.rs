@@ -14,7 +14,7 @@ use nashost_plugin_api::{
 
 use super::{Session, Stop, search::Searcher};
 use crate::{
-    error::{Error, Exit, Result},
+    error::{Error, Exit},
     run::{
         atomic,
         events::{Candidate, RunEvent},
@@ -54,10 +54,8 @@ impl Session<'_> {
                 return Err(Stop::Error(error.into()));
             }
             if strikes >= self.config.run.attempts {
-                let message = format!(
-                    "the search ended {strikes} times without getting further: {}",
-                    error.message
-                );
+                let message =
+                    format!("the search ended {strikes} times without getting further: {}", error.message);
                 return Err(Stop::Error(Error::new(Exit::No, "E0819", message).help(
                     "the log names the plugin that was at work; raise `run.stall` or `run.worker_memory` if it \
                      needs more, then `nashost resume`",

@@ -221,7 +221,8 @@ impl<'a> Session<'a> {
             Err(Stop::Budget(why)) => {
                 self.recorder.write_tables()?;
                 let summary = Summary::of(self.recorder.state());
-                let done = self.recorder.state().trials.values().filter(|trial| trial.test().is_some()).count();
+                let done =
+                    self.recorder.state().trials.values().filter(|trial| trial.test().is_some()).count();
                 let stopped = format!("{why}; {done} of {trials} trials are done. Raise it and {again}");
                 if done == 0 {
                     return Err(Error::new(Exit::Budget, "E0820", stopped));

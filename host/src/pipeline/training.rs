@@ -161,7 +161,9 @@ impl Session<'_> {
             },
             // What it did is saved; the record shows it as running, and a later session goes on.
             Ended::Stopped => return Ok(false),
-            Ended::Failed(error) if DISK.contains(&error.code.as_str()) => return Err(Stop::Error(error.into())),
+            Ended::Failed(error) if DISK.contains(&error.code.as_str()) => {
+                return Err(Stop::Error(error.into()));
+            }
             // A process that had to be ended while the run stops did nothing wrong.
             Ended::Failed(error) if stopping && error.kind != FailureKind::Failed => return Ok(false),
             Ended::Failed(error) => error,

@@ -72,6 +72,11 @@ impl Registry {
         }
     }
 
+    /// Files and folders that plugins are looked for in, in their order.
+    pub fn places(&self) -> &[PathBuf] {
+        &self.places
+    }
+
     /// Every plugin file, usable or not.
     pub fn found(&self) -> &[Found] {
         &self.found

@@ -13,7 +13,12 @@ use std::{
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
-    Layer as _, filter::{LevelFilter, Targets}, fmt, fmt::MakeWriter, layer::SubscriberExt as _, registry,
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    fmt,
+    fmt::MakeWriter,
+    layer::SubscriberExt as _,
+    registry,
 };
 
 use super::{dir::RunDir, fault::io_error, progress::Progress};
@@ -55,7 +60,9 @@ pub struct Log {
 
 /// Who is told every warning, if anybody is.
 #[derive(Clone, Default)]
-struct Warnings(Arc<OnceLock<Box<dyn Fn(&str) + Send + Sync>>>);
+struct Warnings(Arc<OnceLock<Listener>>);
+
+type Listener = Box<dyn Fn(&str) + Send + Sync>;
 
 impl std::fmt::Debug for Warnings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

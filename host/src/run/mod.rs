@@ -6,6 +6,7 @@
 
 pub mod atomic;
 mod claim;
+pub mod compare;
 mod dir;
 pub mod events;
 mod fault;
@@ -18,10 +19,10 @@ pub mod show;
 pub mod state;
 pub mod summary;
 pub mod tables;
-pub mod times;
 #[cfg(test)]
 mod testing;
 mod time;
+pub mod times;
 pub mod trial;
 
 pub use self::{

@@ -104,6 +104,18 @@ impl Recorder {
         tables::write(self.dir(), &self.state)
     }
 
+    /// Lets go of a run that has ended before, and is as it was.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the marker cannot be written; the run then reads as interrupted.
+    pub fn close(self) -> Result<()> {
+        match self.state.finished {
+            Some((_, ending, _)) => self.claim.finish(ending),
+            None => Ok(()),
+        }
+    }
+
     /// Records the end, writes all derived files, marks the run, and lets go of it.
     ///
     /// # Errors

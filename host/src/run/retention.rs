@@ -148,7 +148,11 @@ mod tests {
         let found = garbage(run, &state, None).unwrap();
         assert_eq!(paths(&found), [".nashost-abc.tmp", "ckpt/T0001/state.safetensors"]);
         assert_eq!(found[0].size, 5);
-        assert!(paths(&garbage(run, &state, Some(1)).unwrap()).iter().all(|path| *path != kept.display().to_string()));
+        assert!(
+            paths(&garbage(run, &state, Some(1)).unwrap())
+                .iter()
+                .all(|path| *path != kept.display().to_string())
+        );
         let none_kept = garbage(run, &state, Some(0)).unwrap();
         assert!(paths(&none_kept).contains(&kept.display().to_string()), "{none_kept:?}");
         remove(run, &none_kept).unwrap();

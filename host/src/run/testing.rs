@@ -276,7 +276,15 @@ pub(super) fn run() -> Vec<RunEvent> {
         trial(1, 1, TrialEvent::Checkpoint(checkpoint())),
         trial(1, 1, finished(0.25)),
         trial(2, 1, TrialEvent::Started { params: 4, macs: 2 }),
-        trial(2, 1, TrialEvent::Failed { kind: FailureKind::Failed, code: "E0601".to_owned(), message: "loss is NaN".to_owned() }),
+        trial(
+            2,
+            1,
+            TrialEvent::Failed {
+                kind: FailureKind::Failed,
+                code: "E0601".to_owned(),
+                message: "loss is NaN".to_owned(),
+            },
+        ),
         RunEvent::Baseline(Baseline {
             name: "all-positive".to_owned(),
             test: metrics(0.5),

@@ -65,7 +65,8 @@ impl Times {
 
     /// Says the same in one line.
     pub fn text(&self) -> String {
-        let sessions = if self.sessions > 1 { format!(" in {} sessions", self.sessions) } else { String::new() };
+        let sessions =
+            if self.sessions > 1 { format!(" in {} sessions", self.sessions) } else { String::new() };
         format!(
             "time: {:.0} s{sessions}; data {:.0} s, search {:.0} s; trials: steps {:.0} s, validation {:.0} s, \
              other {:.0} s",

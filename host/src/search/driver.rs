@@ -31,15 +31,15 @@ use crate::{
 const SAVE: Duration = Duration::from_secs(2);
 
 /// Everything a search needs.
-pub(crate) struct SearchSetup<'a> {
+pub struct SearchSetup<'a> {
     /// Proposes.
-    pub(crate) strategy: &'a mut ForeignStrategy,
+    pub strategy: &'a mut ForeignStrategy,
     /// Where.
-    pub(crate) space: &'a Space<'a>,
+    pub space: &'a Space<'a>,
     /// Judges.
-    pub(crate) metric: &'a ForeignArchitectureMetric,
+    pub metric: &'a ForeignArchitectureMetric,
     /// Threads.
-    pub(crate) jobs: usize,
+    pub jobs: usize,
 }
 
 /// Runs the search from where `task` says to its end, and tells `sink` answers, states and, last, the
@@ -49,7 +49,7 @@ pub(crate) struct SearchSetup<'a> {
 ///
 /// Fails if the strategy or the metric fails, the strategy proposes other structures than `task` has
 /// answers to (E0813), or `sink` says stop; the state has been told then.
-pub(crate) fn search(
+pub fn search(
     setup: SearchSetup<'_>,
     task: SearchTask,
     sink: &mut dyn FnMut(FromWorker) -> Control,
@@ -102,7 +102,8 @@ pub(crate) fn search(
         loop {
             let wanted = lag - (asked - told);
             // Nobody may stop between a question and its record, or the state would not hold it.
-            let requests = if wanted == 0 || stop { Vec::new() } else { strategy.ask(space, wanted as u32)? };
+            let requests =
+                if wanted == 0 || stop { Vec::new() } else { strategy.ask(space, wanted as u32)? };
             for request in requests {
                 let Request::Score { id, spec, origin } = request;
                 if id != asked {

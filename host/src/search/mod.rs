@@ -4,5 +4,5 @@
 mod driver;
 mod space;
 
-pub(crate) use driver::{SearchSetup, search};
+pub use driver::{SearchSetup, search};
 pub use space::{Budget, Space, is_exact};

@@ -11,8 +11,9 @@ mod process;
 mod protocol;
 mod serve;
 
+pub use self::protocol::{Answered, FromWorker, Proposal, SearchState, SearchTask, TaskError};
 pub(crate) use self::{
     pool::{Ended, Launcher, Pool, Report},
-    protocol::{Answered, FromWorker, Known, Proposal, SearchState, SearchTask, Setup, TaskError, ToWorker},
+    protocol::{Known, Setup, ToWorker},
     serve::{Duties, SEARCH_LOG, serve, trial_log},
 };

@@ -101,11 +101,6 @@ impl Pool {
         self.slots.iter().position(|slot| slot.task.is_none())
     }
 
-    /// Returns whether any worker has a task.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.slots.iter().any(|slot| slot.task.is_some())
-    }
-
     /// Gives the worker of `slot` a task whose log is `log`, relative to the run's folder; starts the
     /// worker if there is none.
     ///
@@ -171,7 +166,8 @@ impl Pool {
     }
 
     fn take(&mut self, id: u64, incoming: Incoming) {
-        let Some(index) = self.slots.iter().position(|s| s.process.as_ref().is_some_and(|p| p.0 == id)) else {
+        let Some(index) = self.slots.iter().position(|s| s.process.as_ref().is_some_and(|p| p.0 == id))
+        else {
             return;
         };
         let slot = &mut self.slots[index];

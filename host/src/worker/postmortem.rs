@@ -106,7 +106,10 @@ mod tests {
         assert_eq!(judged(6, false, "memory allocation of 8 bytes failed\n").0, FailureKind::Oom);
         assert_eq!(judged(6, false, "assertion failed\n").0, FailureKind::Crashed);
         let (kind, message) = judged(101 << 8, false, "");
-        assert_eq!((kind, message.as_str()), (FailureKind::Crashed, "the worker ended by itself with status 101"));
+        assert_eq!(
+            (kind, message.as_str()),
+            (FailureKind::Crashed, "the worker ended by itself with status 101")
+        );
         let stuck = describe(&Death::Stuck("no step for 10m".to_owned()), None);
         assert_eq!((stuck.kind, stuck.message.as_str()), (FailureKind::Timeout, "no step for 10m"));
         assert_eq!(describe(&Death::Garbage(String::new()), None).kind, FailureKind::Crashed);
@@ -116,6 +119,8 @@ mod tests {
     fn a_long_log_is_shown_by_its_end() {
         let log: String = (0..10_000).map(|line| format!("line {line}\n")).collect();
         let (_, message) = judged(11, false, &log);
-        assert!(message.ends_with("line 9999") && message.contains("line 9992") && !message.contains("line 9991"));
+        assert!(
+            message.ends_with("line 9999") && message.contains("line 9992") && !message.contains("line 9991")
+        );
     }
 }

@@ -18,6 +18,7 @@ use super::{
     serve::BEAT,
 };
 use crate::{
+    deterministic::CUBLAS_WORKSPACE,
     error::{Error, Exit, Result},
     run::io_error,
 };
@@ -26,6 +27,11 @@ use crate::{
 const MISSED: u32 = 60;
 /// The longest line that a worker may write.
 const LONGEST: u64 = 256 << 20;
+
+/// Whether libgomp's threads spin or sleep while they wait for each other. By default they spin, for
+/// milliseconds at each of thousands of barriers if the system has put the peer aside: on a busy
+/// machine training then takes several times as long. libgomp reads the variable before `main`.
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 
 /// What comes from a worker.
 #[derive(Debug)]
@@ -71,6 +77,13 @@ impl Process {
         command.process_group(0);
         if let Some(gpu) = gpu {
             command.env("CUDA_VISIBLE_DEVICES", gpu);
+        }
+        let (name, value) = CUBLAS_WORKSPACE;
+        if launcher.setup.config.run.deterministic {
+            command.env(name, value);
+        }
+        if std::env::var_os(WAIT_POLICY).is_none() {
+            command.env(WAIT_POLICY, "PASSIVE");
         }
         let oom_kills = postmortem::oom_kills();
         let mut child = command.spawn().map_err(|cause| {

@@ -61,54 +61,54 @@ pub(crate) struct Known {
 
 /// A search, from its start or from where it stood.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct SearchTask {
+pub struct SearchTask {
     /// State of the strategy, if one was saved.
-    pub(crate) state: Option<SearchState>,
+    pub state: Option<SearchState>,
     /// Answers that are recorded beyond that state, in order.
-    pub(crate) answered: Vec<Answered>,
+    pub answered: Vec<Answered>,
 }
 
 /// Where a search stands between two proposals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SearchState {
+pub struct SearchState {
     /// Outcomes that the strategy has been told.
-    pub(crate) told: u64,
+    pub told: u64,
     /// Proposals whose outcomes it has not been told, in order.
-    pub(crate) open: Vec<Proposal>,
+    pub open: Vec<Proposal>,
     /// What the strategy says of itself, hexadecimal.
-    pub(crate) strategy: String,
+    pub strategy: String,
     /// Seconds that the search has taken.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
 }
 
 /// A proposal of a strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Proposal {
+pub struct Proposal {
     /// Number, from 0.
-    pub(crate) id: u64,
+    pub id: u64,
     /// The structure.
-    pub(crate) spec: Spec,
+    pub spec: Spec,
     /// Where it came from.
-    pub(crate) origin: String,
+    pub origin: String,
 }
 
 /// A proposal with its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Answered {
+pub struct Answered {
     /// Number, from 0.
-    pub(crate) id: u64,
+    pub id: u64,
     /// The structure.
-    pub(crate) spec: Spec,
+    pub spec: Spec,
     /// Where it came from.
-    pub(crate) origin: String,
+    pub origin: String,
     /// Its score.
-    pub(crate) score: Score,
+    pub score: Score,
 }
 
 /// From the worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
-pub(crate) enum FromWorker {
+pub enum FromWorker {
     /// The process is alive.
     Beat {
         /// Steps and answers so far; a worker whose number stands still is stuck.
@@ -145,17 +145,17 @@ pub(crate) enum FromWorker {
 
 /// An [`Error`] on its way between processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TaskError {
+pub struct TaskError {
     /// How the task ended.
-    pub(crate) kind: FailureKind,
+    pub kind: FailureKind,
     /// [`Error::code`].
-    pub(crate) code: String,
+    pub code: String,
     /// [`Error::message`].
-    pub(crate) message: String,
+    pub message: String,
     /// [`Error::help`].
-    pub(crate) help: Option<String>,
+    pub help: Option<String>,
     /// [`Error::exit`].
-    pub(crate) exit: u8,
+    pub exit: u8,
 }
 
 impl TaskError {

@@ -155,9 +155,10 @@ fn log_to(run_dir: &Path, task: &ToWorker) -> Result<()> {
     let open = || {
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         rustix::stdio::dup2_stderr(&file)?;
-        rustix::stdio::dup2_stdout(&file)
+        rustix::stdio::dup2_stdout(&file)?;
+        Ok(())
     };
-    open().map_err(|cause: rustix::io::Errno| io_error("write to", &path, &cause.into()))
+    open().map_err(|cause: io::Error| io_error("write to", &path, &cause))
 }
 
 /// Returns the log of a trial, relative to the run's folder.

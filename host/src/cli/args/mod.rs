@@ -10,7 +10,7 @@ pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
 pub use global::{Color, Format, GlobalArgs};
 pub use plugin::{PluginArgs, PluginCommand};
-pub use run::{RunArgs, RunsArgs, ShowArgs};
+pub use run::{CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ShowArgs, WorkerArgs};
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -35,6 +35,13 @@ pub struct Cli {
 pub enum Command {
     /// Searches, trains and evaluates.
     Run(RunArgs),
+    /// Goes on with a run that was stopped, killed, or ran out of its budget.
+    Resume(ResumeArgs),
+    /// Makes a run again and tells whether it comes out the same.
+    Repeat(RepeatArgs),
+    /// Works for a run; started by `run` and `resume`.
+    #[command(hide = true)]
+    Worker(WorkerArgs),
     /// Lists, inspects, checks and pins plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -48,6 +55,10 @@ pub enum Command {
     Show(ShowArgs),
     /// Lists runs.
     Runs(RunsArgs),
+    /// Writes the tables and the summary of a run again, from its events.
+    Rebuild(RebuildArgs),
+    /// Removes files of runs that nothing needs any more.
+    Clean(CleanArgs),
     /// Shows, checks and writes configurations.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -101,6 +101,12 @@ pub enum RunEvent {
 }
 
 impl RunEvent {
+    /// Returns the event that queues the trial of `request` once more.
+    pub fn again(request: &TrialRequest, architecture: &str) -> Self {
+        let request = TrialRequest { attempt: request.attempt + 1, ..request.clone() };
+        Self::TrialQueued { request: Box::new(request), architecture: architecture.to_owned() }
+    }
+
     /// Returns whether the event is part of the record. Steps are for display only.
     pub fn is_stored(&self) -> bool {
         !matches!(self, Self::Trial { report: TrialEvent::Step { .. }, .. })

@@ -236,7 +236,8 @@ mod tests {
         training.tell(&first, &testing::finished(0.25));
         training.tell(&second, &TrialEvent::Started { params: 1, macs: 1 });
         let kind = FailureKind::Failed;
-        training.tell(&second, &TrialEvent::Failed { kind, code: "E0601".to_owned(), message: String::new() });
+        training
+            .tell(&second, &TrialEvent::Failed { kind, code: "E0601".to_owned(), message: String::new() });
     }
 
     #[test]

@@ -206,11 +206,7 @@ fn method(state: &State, name: &str) -> MethodSummary {
             archs.extend(arch(state, trial));
         }
     }
-    MethodSummary {
-        archs,
-        trials: phases,
-        ..judged(state, name, &series)
-    }
+    MethodSummary { archs, trials: phases, ..judged(state, name, &series) }
 }
 
 fn arch(state: &State, trial: &TrialState) -> Option<ArchSummary> {

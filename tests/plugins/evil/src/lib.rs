@@ -27,6 +27,56 @@ pub struct Config {
     panic_in_drop: bool,
     /// Waits in `describe` until the host wants it to stop.
     wait_for_cancel: bool,
+    /// Function in which a worker process comes to an end; a driver does not.
+    die_in: String,
+    /// How it ends.
+    death: Death,
+}
+
+/// How a process ends.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Death {
+    /// It writes where it may not.
+    #[default]
+    Segfault,
+    /// It allocates without bound.
+    Allocate,
+    /// It does nothing any more.
+    Hang,
+    /// It writes nonsense to every pipe that it has.
+    Garbage,
+}
+
+impl Death {
+    fn come(self) {
+        match self {
+            Self::Segfault => {
+                // SAFETY: there is none. Writing through a null pointer is the point of this plugin.
+                unsafe { std::ptr::null_mut::<u8>().write_volatile(1) }
+            }
+            Self::Allocate => {
+                let mut memory = Vec::new();
+                loop {
+                    memory.push(vec![1_u8; 16 << 20]);
+                    std::hint::black_box(&memory);
+                }
+            }
+            Self::Hang => loop {
+                std::thread::park();
+            },
+            Self::Garbage => {
+                for descriptor in std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
+                    let is_pipe = std::fs::read_link(descriptor.path())
+                        .is_ok_and(|target| target.to_string_lossy().starts_with("pipe:"));
+                    if is_pipe {
+                        // Reading ends refuse.
+                        let _ = std::fs::write(descriptor.path(), "this is no JSON\n");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -49,6 +99,10 @@ impl Config {
         let _span = tracing::info_span!("evil", function).entered();
         tracing::info!(answer = 42, "entering {function}");
         assert!(self.panic_in != function, "told to panic in {function}");
+        if self.die_in == function && std::env::args().any(|word| word == "worker") {
+            tracing::warn!("a worker is about to end in {function}");
+            self.death.come();
+        }
         if self.fail_in == function {
             return Err("x".parse::<i32>().map_err(Outer).map(drop).expect_err("`x` is no number").into());
         }

@@ -1,0 +1,57 @@
+//! `nashost resume`.
+
+use super::{
+    Context,
+    args::{ConfigArgs, ResumeArgs},
+    run, signals,
+};
+use crate::{
+    device,
+    error::{Exit, Result},
+    pipeline::{self, Allowed},
+    run::{Ending, RunDir, events::RunEvent},
+};
+
+/// Goes on with a run.
+pub(super) fn command(args: &ResumeArgs, context: &Context) -> Result<Exit> {
+    let dir = RunDir::open(&args.run, &args.out)?;
+    let mut recorder = pipeline::reopen(dir.clone())?;
+    let (_, before) = context.resolve_run(&dir, &ConfigArgs::default())?;
+    let (registry, after) = context.resolve_run(&dir, &args.config())?;
+    let attempts = after.config.run.attempts;
+    let state = recorder.state();
+    let failed: Vec<_> =
+        state.trials.values().filter(|t| t.failure().is_some() && !t.is_open(attempts)).collect();
+    let is_done = matches!(state.finished, Some((_, Ending::Done, _)));
+    if is_done && (failed.is_empty() || !args.retry_failed) {
+        recorder.close()?;
+        context.out.note(&format!("run {}: nothing is left to do", dir.short_id()));
+        return Ok(Exit::Ok);
+    }
+    let mut changes = pipeline::config_differences(&before.config, &after.config);
+    let device = device::resolve(&after.config.run.device)?;
+    if let Some((_, started)) = &state.started
+        && started.device != device.name
+    {
+        changes.push(format!("device: {} → {}", started.device, device.name));
+    }
+    let done = state.trials.values().filter(|trial| trial.test().is_some()).count();
+    let given_up = if args.retry_failed { 0 } else { failed.len() };
+    context.out.note(&format!(
+        "run {}: {done} trials done, {given_up} given up, {} to do",
+        dir.short_id(),
+        state.trials.len() - done - given_up
+    ));
+    if args.retry_failed {
+        let again: Vec<RunEvent> =
+            failed.iter().map(|trial| RunEvent::again(&trial.request, &trial.architecture)).collect();
+        for event in again {
+            recorder.record(event)?;
+        }
+    }
+    signals::watch()?;
+    let allowed = Allowed(args.allow_change.clone());
+    let host = context.host(&registry, &device);
+    let finished = pipeline::resume(&after.config, changes, recorder, &host, &allowed)?;
+    run::report(&finished, context)
+}

@@ -1,0 +1,253 @@
+//! Nothing is lost: runs whose processes are killed, hang or starve, with the real binary.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use nashost_tests::{Run, Sandbox, library, process};
+use predicates::{prelude::PredicateBooleanExt as _, str::contains};
+use serde_json::Value;
+
+/// A search and several trainings on synthetic images, in about a second each.
+const RUN: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s search.evaluations=40 \
+                   -s search.rescore=2 -s search.population=11 -s search.top=2 --seeds 1..2 \
+                   -s train.resolution=16 -s train.epochs=3 -s eval.bootstrap=20 --device cpu -j 1";
+
+/// One small training whose plugin is the evil one.
+const EVIL: &str = "run -s arch.plugin=evil-architecture -s arch.die_in=graph -s data.size=48 \
+                    -s train.resolution=16 -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
+
+fn spawn(sandbox: &Sandbox, line: &str) -> Child {
+    let mut command = process();
+    command.current_dir(sandbox.path("")).args(line.split_whitespace());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until the run in `runs` has recorded what `seen` looks for.
+fn wait_for(sandbox: &Sandbox, child: &mut Child, seen: impl Fn(&str) -> bool) {
+    for _ in 0..6000 {
+        let events = fs::read_to_string(sandbox.path("runs/latest/events.jsonl")).unwrap_or_default();
+        if seen(&events) {
+            return;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the run ended too early: {events}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("nothing was recorded in a minute");
+}
+
+/// `summary.json` without the run's identity.
+fn summary(run: &Run) -> String {
+    let id = run.0.file_name().unwrap().to_str().unwrap();
+    String::from_utf8(run.bytes("summary.json")).unwrap().replace(id, "RUN")
+}
+
+/// The events of a run.
+fn events(run: &Run) -> Vec<Value> {
+    let text = String::from_utf8(run.bytes("events.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn evil(sandbox: &Sandbox, line: &str) -> assert_cmd::Command {
+    let mut command = sandbox.nashost(line);
+    command.args(["--plugin-path", library("evil_plugin").to_str().unwrap()]);
+    // The flag hides the variable, so the shipped ones are named again.
+    for shipped in nashost_tests::SHIPPED {
+        command.args(["--plugin-path", library(shipped).to_str().unwrap()]);
+    }
+    command
+}
+
+#[test]
+fn a_run_killed_again_and_again_comes_out_the_same_and_nothing_is_made_twice() {
+    let undisturbed = Sandbox::default();
+    let whole = Whole::of(&undisturbed.run(RUN));
+    let sandbox = Sandbox::default();
+    let moments: [fn(&str) -> bool; 4] = [
+        |events| events.contains("\"candidate\""),
+        |events| events.contains("search-finished"),
+        |events| events.contains("\"event\":\"epoch\""),
+        |events| events.matches("\"event\":\"finished\"").count() >= 2,
+    ];
+    let mut line = RUN.to_owned();
+    for moment in moments {
+        let mut child = spawn(&sandbox, &line);
+        wait_for(&sandbox, &mut child, moment);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        line = "resume".to_owned();
+    }
+    sandbox.nashost("resume").assert().success();
+    let run = sandbox.latest();
+    assert_eq!(summary(&run), whole.summary);
+    assert_eq!(run.column("search.csv", "value"), whole.candidates);
+    assert_eq!(weights(&run), whole.weights);
+    // Each trial has one result, each proposal one answer.
+    let events = events(&run);
+    let count = |name: &str| events.iter().filter(|e| e["event"]["report"]["event"] == name).count();
+    assert_eq!(count("finished"), 4);
+    let mut ids: Vec<u64> = events.iter().filter_map(|e| e["event"]["id"].as_u64()).collect();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+    sandbox.nashost("resume").assert().success().stderr(contains("nothing is left to do"));
+}
+
+/// What is compared of an undisturbed run.
+struct Whole {
+    summary: String,
+    candidates: Vec<String>,
+    weights: Vec<Vec<u8>>,
+}
+
+impl Whole {
+    fn of(run: &Run) -> Self {
+        Self { summary: summary(run), candidates: run.column("search.csv", "value"), weights: weights(run) }
+    }
+}
+
+/// All checkpoints of a run, in the order of their names.
+fn weights(run: &Run) -> Vec<Vec<u8>> {
+    let mut files = Vec::new();
+    for trial in 1..=4 {
+        let mut names: Vec<_> = fs::read_dir(run.file(&format!("ckpt/T{trial:04}")))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        names.sort();
+        files.extend(names.iter().map(|path| fs::read(path).unwrap()));
+    }
+    files
+}
+
+#[test]
+fn a_worker_that_is_killed_costs_one_attempt() {
+    let sandbox = Sandbox::default();
+    let mut child = spawn(&sandbox, RUN);
+    wait_for(&sandbox, &mut child, |events| events.contains("\"event\":\"epoch\""));
+    let driver = child.id().to_string();
+    let worker = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned();
+        (parent == driver).then(|| entry.file_name().to_str().unwrap().to_owned())
+    });
+    assert_cmd::Command::new("kill").args(["-KILL", &worker.unwrap()]).assert().success();
+    assert!(child.wait().unwrap().success());
+    let run = sandbox.latest();
+    assert_eq!(run.column("trials.csv", "state"), ["done"; 4]);
+    let attempts: u32 = run.column("trials.csv", "attempt").iter().map(|n| n.parse::<u32>().unwrap()).sum();
+    assert_eq!(attempts, 5, "one attempt was lost");
+    let failed: Vec<Value> = events(&run)
+        .into_iter()
+        .filter(|event| event["event"]["report"]["event"] == "failed")
+        .map(|event| event["event"]["report"].clone())
+        .collect();
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0]["message"].as_str().unwrap().contains("SIGKILL"), "{failed:?}");
+}
+
+#[test]
+fn a_second_driver_is_refused_and_a_copied_run_goes_on_elsewhere() {
+    let sandbox = Sandbox::default();
+    let mut child = spawn(&sandbox, RUN);
+    wait_for(&sandbox, &mut child, |events| events.contains("\"event\":\"epoch\""));
+    sandbox.nashost("resume").assert().code(3).stderr(contains("E0706").and(contains("in use")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let elsewhere = Sandbox::default();
+    let run = sandbox.latest();
+    let copy = elsewhere.path("moved").join(run.0.file_name().unwrap());
+    copy_folder(&run.0, &copy);
+    elsewhere.nashost(&format!("resume {}", copy.display())).assert().success();
+    assert_eq!(Run(copy).column("trials.csv", "state"), ["done"; 4]);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_a_plugin_breaks_ends_in_its_own_state_with_its_last_words() {
+    for (death, more, state, words) in [
+        ("segfault", "", "crashed", "SIGSEGV"),
+        ("garbage", "", "crashed", "what nobody can read"),
+        ("hang", "-s run.stall=2s", "timeout", "made no progress for 2s"),
+        ("allocate", "-s run.worker_memory=1GiB", "oom", "could not allocate memory"),
+    ] {
+        let sandbox = Sandbox::default();
+        let line = format!("{EVIL} -s arch.death={death} -s run.attempts=2 {more}");
+        evil(&sandbox, &line).assert().code(7).stderr(contains(words));
+        let run = sandbox.latest();
+        let row = &run.table("trials.csv")[0];
+        assert_eq!((row["state"].as_str(), row["attempt"].as_str()), (state, "2"), "{death}");
+        let failure = events(&run).into_iter().rfind(|e| e["event"]["report"]["event"] == "failed").unwrap();
+        let message = failure["event"]["report"]["message"].as_str().unwrap();
+        assert!(message.contains("a worker is about to end in graph"), "{death}: {message}");
+        let halved = events(&run).iter().any(|e| e["event"]["request"]["train"]["micro_batches"] == 2);
+        assert_eq!(halved, death == "allocate", "{death}");
+    }
+}
+
+#[test]
+fn what_changed_is_named_and_refused_unless_it_is_allowed() {
+    let sandbox = Sandbox::default();
+    let mut child = spawn(&sandbox, RUN);
+    wait_for(&sandbox, &mut child, |events| events.contains("\"event\":\"epoch\""));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let refused = sandbox.nashost("resume -s train.lr=0.5 -s run.jobs=2").assert().code(5);
+    refused.stderr(contains("E0805").and(contains("train.lr: ")).and(contains("run.jobs").not()));
+    let data = sandbox.nashost("resume -s data.size=56").assert().code(5);
+    data.stderr(contains("data.size: 48 → 56").and(contains("data: ")));
+    sandbox.nashost("resume -s eval.bootstrap=10 --allow-change eval.bootstrap").assert().success();
+    let resumed = events(&sandbox.latest()).into_iter().find(|e| e["event"]["type"] == "run-resumed").unwrap();
+    assert_eq!(resumed["event"]["changes"], serde_json::json!(["eval.bootstrap: 20 → 10"]));
+}
+
+#[test]
+fn budgets_stop_a_run_that_can_go_on() {
+    let sandbox = Sandbox::default();
+    sandbox.nashost(&format!("{RUN} --max-trials 2")).assert().success().stderr(contains("run.max_trials"));
+    let run = sandbox.latest();
+    assert_eq!(run.column("trials.csv", "state"), ["done", "done", "queued", "queued"]);
+    sandbox.nashost("resume --max-time 1ms").assert().success().stderr(contains("run.max_time"));
+    assert_eq!(run.column("trials.csv", "state"), ["done", "done", "queued", "queued"]);
+    sandbox.nashost("resume --max-trials 9 --max-time 1h").assert().success();
+    assert_eq!(run.column("trials.csv", "state"), ["done"; 4]);
+    sandbox.nashost(&format!("{RUN} --max-time 1ms")).assert().code(6).stderr(contains("E0820"));
+}
+
+#[test]
+fn a_run_repeats_and_rebuilds_and_is_tidied() {
+    let sandbox = Sandbox::default();
+    let run = sandbox.run(&format!("{RUN} --deterministic"));
+    let same = sandbox.json("repeat --format json");
+    assert_eq!(same["same"], true, "{same}");
+    let before = run.bytes("summary.json");
+    for file in ["summary.json", "trials.csv", "times.json"] {
+        fs::remove_file(run.file(file)).unwrap();
+    }
+    let id = run.0.file_name().unwrap().to_str().unwrap().to_owned();
+    sandbox.nashost(&format!("rebuild {id}")).assert().success();
+    assert_eq!(run.bytes("summary.json"), before);
+    fs::write(run.file("ckpt/T0001/.nashost-x.tmp"), "12345").unwrap();
+    let listed = sandbox.output(&format!("clean {id} --dry-run"));
+    assert!(listed.contains(".nashost-x.tmp"), "{listed}");
+    assert!(run.file("ckpt/T0001/.nashost-x.tmp").exists());
+    sandbox.nashost(&format!("clean {id} --keep 1")).assert().success();
+    let kept = (1..=4).filter(|t| fs::read_dir(run.file(&format!("ckpt/T{t:04}"))).unwrap().next().is_some());
+    assert_eq!(kept.count(), 1);
+}
