@@ -1,5 +1,7 @@
 //! Helpers for tests that drive the real binary and load real shared libraries.
 
+pub mod chaos;
+pub mod memory;
 mod sandbox;
 
 use std::{path::PathBuf, process::Command};

@@ -20,6 +20,20 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
+    /// Makes a folder below `folder`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `folder` cannot be written.
+    pub fn below(folder: &Path) -> Self {
+        Self(tempfile::tempdir_in(folder).expect("the folder is writable"))
+    }
+
+    /// Leaves the folder where it is, and returns it.
+    pub fn keep(self) -> PathBuf {
+        self.0.keep()
+    }
+
     /// Returns the path of `name` in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)

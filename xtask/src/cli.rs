@@ -57,6 +57,8 @@ pub(crate) enum Command {
     },
     /// Measure nashost against its references, side by side.
     Bench(BenchOptions),
+    /// Kill a run's processes and fail its files again and again, and check that nothing is lost.
+    Chaos(ChaosOptions),
     /// Make a relocatable folder for a machine that has a GPU and PyTorch.
     GpuBundle {
         #[command(flatten)]
@@ -101,6 +103,29 @@ pub(crate) struct BenchOptions {
     /// Measurements of each case in one turn.
     #[arg(long, default_value_t = 5)]
     pub(crate) repeats: usize,
+}
+
+/// Options of `cargo xtask chaos`.
+#[derive(Args, Debug)]
+pub(crate) struct ChaosOptions {
+    #[command(flatten)]
+    pub(crate) libtorch: LibtorchChoice,
+    /// Processes to kill, drivers and workers together.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) kills: u32,
+    /// What moments, victims and faults follow from.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Whether files fail, too: short writes, full disks, errors of write, sync and rename, jumps of the
+    /// clock.
+    #[arg(long, default_value = "on", value_parser = ["on", "off"])]
+    pub(crate) faults: String,
+    /// Folder to work in; runs that went wrong stay there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+    /// Instead, measure whether the memory of long runs grows.
+    #[arg(long, conflicts_with_all = ["kills", "seed", "faults", "keep"])]
+    pub(crate) memory: bool,
 }
 
 #[cfg(test)]

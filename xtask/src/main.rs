@@ -11,6 +11,7 @@
 mod bench;
 mod build;
 mod bundle;
+mod chaos;
 mod checks;
 mod cli;
 mod fresh;
@@ -53,6 +54,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test { libtorch, long, args } => checks::test(&workspace, libtorch, long, &args),
         Command::Ci { libtorch } => checks::ci(&workspace, libtorch),
         Command::Bench(options) => bench::run(&workspace, &options),
+        Command::Chaos(options) => chaos::run(&workspace, &options),
         Command::GpuBundle { libtorch, out } => bundle::run(&workspace, libtorch, out),
     }
 }

@@ -24,6 +24,19 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs `command` to its end; what it prints goes where this program's output goes.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn pass_through(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| cannot_start(command))?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", line(command));
+    }
+    Ok(())
+}
+
 /// Runs `command` and returns its standard output; its standard error is passed on.
 ///
 /// # Errors

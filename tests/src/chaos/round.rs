@@ -1,0 +1,212 @@
+//! One run under attack, until it is done.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Child, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    Chaos,
+    record::Record,
+    strike::{self, Moment},
+    tally::Tally,
+};
+use crate::{Run, Sandbox, library, process};
+
+/// Faults that files can have; see the library `fault-injection`.
+pub const FAULTS: [&str; 8] = [
+    "short-write",
+    "disk-full",
+    "write-error",
+    "sync-error",
+    "rename-error",
+    "truncate-error",
+    "clock",
+    "kill",
+];
+/// Faults per million calls.
+const RATES: [u32; 3] = [3_000, 15_000, 60_000];
+/// Launches after which a run that does not get done is given up.
+const LAUNCHES: u32 = 1000;
+/// Exit status of a run that the machine does not let go on.
+const ENVIRONMENT: i32 = 3;
+
+/// A run under attack.
+pub(super) struct Round<'a> {
+    chaos: &'a Chaos,
+    place: &'a Sandbox,
+    /// Time that the run takes in peace.
+    pace: Duration,
+    random: &'a mut ChaCha8Rng,
+    tally: &'a mut Tally,
+    record: Record,
+    launches: u32,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(
+        chaos: &'a Chaos,
+        place: &'a Sandbox,
+        pace: Duration,
+        random: &'a mut ChaCha8Rng,
+        tally: &'a mut Tally,
+    ) -> Self {
+        Self { chaos, place, pace, random, tally, record: Record::default(), launches: 0 }
+    }
+
+    /// Starts and kills until the run is done; says whether it ever was.
+    pub(super) fn fight(&mut self) -> bool {
+        while self.launches < LAUNCHES {
+            let problems = self.tally.problems.len();
+            self.launch();
+            if self.tally.problems.len() > problems {
+                return false;
+            }
+            if self.record.is_finished() {
+                self.tally.problems.extend(self.record.problems());
+                return true;
+            }
+        }
+        self.problem(format!("the run was not done after {LAUNCHES} launches"));
+        false
+    }
+
+    /// Starts the run or takes it up, and does to it what chance wills.
+    fn launch(&mut self) {
+        self.launches += 1;
+        let faulty = self.chaos.faults && self.random.random_bool(0.5);
+        let mut child = self.spawn(faulty);
+        let driver = child.id();
+        let mut killed = false;
+        let mut ended = None;
+        while ended.is_none() && self.tally.kills() < self.chaos.kills {
+            let moment = Moment::choose(self.random, self.pace.mul_f64(0.4));
+            ended = moment.wait(|| the_run(self.place).map(|run| run.0), &mut child);
+            if ended.is_some() {
+                break;
+            }
+            if self.random.random_bool(0.5) {
+                killed = true;
+                child.kill().expect("a child can be killed");
+                break;
+            } else if strike::kill_worker(driver, self.random) {
+                self.tally.workers += 1;
+            }
+        }
+        let status = ended.unwrap_or_else(|| child.wait().expect("a child can be waited for"));
+        let by_fault = self.count_faults(driver);
+        if killed && !by_fault && status.signal().is_some() {
+            self.tally.drivers += 1;
+        }
+        self.judge(status, driver, killed || by_fault, faulty);
+    }
+
+    fn spawn(&mut self, faulty: bool) -> Child {
+        let run = the_run(self.place);
+        let mut command = process();
+        command.current_dir(self.place.path(""));
+        match (&run, self.record.is_empty()) {
+            (Some(run), false) => {
+                self.tally.resumes += 1;
+                command.arg("resume").arg(run.0.file_name().expect("a run has a name"));
+            }
+            _ => {
+                self.tally.anew += u32::from(self.launches > 1);
+                command.args(self.chaos.line.split_whitespace());
+            }
+        }
+        let messages = File::create(self.messages()).expect("the sandbox is writable");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(messages);
+        if faulty {
+            fs::create_dir_all(self.place.path("runs")).expect("the sandbox is writable");
+            let runs = self.place.path("runs").canonicalize().expect("it was just made");
+            let one = self.random.random_range(0..FAULTS.len());
+            let kinds =
+                if self.random.random_bool(0.5) { FAULTS.join(",") } else { FAULTS[one].to_owned() };
+            let rate = RATES[self.random.random_range(0..RATES.len())];
+            command
+                .env("LD_PRELOAD", library("fault_injection"))
+                .env("FAULTS_IN", runs)
+                .env("FAULTS_KINDS", kinds)
+                .env("FAULTS_RATE", rate.to_string())
+                .env("FAULTS_SEED", self.random.random::<u32>().to_string())
+                .env("FAULTS_LOG", self.place.path("faults"));
+        }
+        command.spawn().expect("nashost starts")
+    }
+
+    /// Where the driver's messages go.
+    fn messages(&self) -> PathBuf {
+        self.place.path("messages")
+    }
+
+    /// Counts the faults of the last launch; says whether one of them killed the driver.
+    fn count_faults(&mut self, driver: u32) -> bool {
+        let log = self.place.path("faults");
+        let mut driver_killed = false;
+        for line in fs::read_to_string(&log).unwrap_or_default().lines() {
+            let (kind, process) = line.split_once(' ').unwrap_or((line, ""));
+            *self.tally.faults.entry(kind.to_owned()).or_default() += 1;
+            if kind == "kill" {
+                let is_driver = process == driver.to_string();
+                driver_killed |= is_driver;
+                let victims = if is_driver { &mut self.tally.drivers } else { &mut self.tally.workers };
+                *victims += 1;
+            }
+        }
+        // There is none if nothing failed.
+        let _ = fs::remove_file(log);
+        driver_killed
+    }
+
+    /// Looks at how a launch ended, and at what is left of the run.
+    fn judge(&mut self, status: ExitStatus, driver: u32, killed: bool, faulty: bool) {
+        let orphans = strike::orphans(driver);
+        if !orphans.is_empty() {
+            self.problem(format!("workers {orphans:?} outlived their driver {driver}"));
+        }
+        let runs: Vec<Run> = recorded(self.place).collect();
+        if runs.len() > 1 {
+            self.problem("there is more than one run with a record".to_owned());
+        }
+        if let Some(lost) = runs.first().and_then(|run| self.record.follow(&run.file("events.jsonl"))) {
+            self.problem(lost);
+        }
+        let messages = fs::read_to_string(self.messages()).unwrap_or_default();
+        let code = messages.split_once("error[").and_then(|(_, rest)| rest.split_once(']')).map(|(c, _)| c);
+        match (status.code(), code) {
+            (None, _) if killed => {}
+            (Some(0), _) if self.record.is_finished() => {}
+            (Some(ENVIRONMENT), Some(code)) if faulty => {
+                *self.tally.stops.entry(code.to_owned()).or_default() += 1;
+            }
+            _ => self.problem(format!("the driver ended with {status}, and said:\n{messages}")),
+        }
+        if messages.contains("panicked") {
+            self.problem(format!("the driver panicked:\n{messages}"));
+        }
+    }
+
+    fn problem(&mut self, what: String) {
+        self.tally.problems.push(format!("round {}, launch {}: {what}", self.tally.rounds + 1, self.launches));
+    }
+}
+
+/// Runs in the sandbox that have a record.
+pub(super) fn recorded(place: &Sandbox) -> impl Iterator<Item = Run> {
+    let folders = fs::read_dir(place.path("runs")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let has_events =
+        |run: &PathBuf| fs::read(run.join("events.jsonl")).is_ok_and(|events| events.contains(&b'\n'));
+    folders.filter(|path| !path.is_symlink()).filter(has_events).map(Run)
+}
+
+/// The run that is being made: the one with a record, or the newest.
+fn the_run(place: &Sandbox) -> Option<Run> {
+    recorded(place).next().or_else(|| place.path("runs/latest").canonicalize().ok().map(Run))
+}
