@@ -17,7 +17,7 @@ const ZENNAS: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s
 const SMALL: &str = "run -s arch.plugin=superres -s data.size=48 -s train.resolution=16 \
                      -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
 
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "run.toml",
     "run.lock.toml",
     "provenance.json",
@@ -28,11 +28,12 @@ const FILES: [&str; 17] = [
     "results.csv",
     "summary.json",
     "archs/T0001.json",
-    "ckpt/T0001/best-macro-f1.safetensors",
-    "ckpt/T0001/best-subset-accuracy.safetensors",
+    "ckpt/T0001/best-macro-f1-0001.safetensors",
+    "ckpt/T0001/best-subset-accuracy-0001.safetensors",
     "ckpt/T0001/last.safetensors",
     "predictions/T0001_test.csv",
     "split.json",
+    "times.json",
     "log/host.log",
     "DONE",
 ];
@@ -201,7 +202,7 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_stopped_run_keeps_what_it_has_and_reads_as_interrupted() {
-    for (name, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("USR1", 143)] {
         let sandbox = Sandbox::default();
         let mut child = long_run(&sandbox);
         assert_eq!(sandbox.json("runs --format json")[0]["status"], "running");
@@ -209,7 +210,10 @@ fn a_stopped_run_keeps_what_it_has_and_reads_as_interrupted() {
         assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{name}");
         assert_eq!(sandbox.json("runs --format json")[0]["status"], "interrupted");
         let run = sandbox.latest();
-        assert!(!run.tensors("ckpt/T0001/best-macro-f1.safetensors").is_empty());
+        let kept = fs::read_dir(run.file("ckpt/T0001")).unwrap().map(|entry| entry.unwrap().file_name());
+        let best =
+            kept.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("best-macro-f1-"));
+        assert!(!run.tensors(&format!("ckpt/T0001/{}", best.unwrap())).is_empty());
         tables_are_functions_of_the_events_so_far(&run);
         assert!(sandbox.output("show").contains("interrupted"));
     }

@@ -17,7 +17,7 @@ use super::{
     portable, search::Searcher, training::is_of_disk,
 };
 use crate::{
-    config::{Config, cpu_threads},
+    config::Config,
     error::{Error, Exit, Result},
     evaluate::{MetricSet, Truth, bootstrap, fit_baselines},
     run::{
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
             eval: self.config.eval.clone(),
             seed,
             device: self.host.device.name.clone(),
-            threads: (cpu_threads() / self.gpus().len()).max(1),
+            threads: self.config.run.threads,
         }
     }
 

@@ -83,7 +83,8 @@ fn tail(log: &Path) -> Vec<String> {
 /// Whether a line belongs to a backtrace, which would hide what was said before it.
 fn is_frame(line: &str) -> bool {
     let text = line.trim_start();
-    let number = text.split_once(": ").is_some_and(|(n, _)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let number =
+        text.split_once(": ").is_some_and(|(n, _)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     let indented = text.len() < line.len();
     indented && (number || text.starts_with("at ")) || text == "stack backtrace:"
 }
