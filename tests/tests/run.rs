@@ -38,6 +38,16 @@ const FILES: [&str; 18] = [
     "DONE",
 ];
 
+/// File of the newest checkpoint of a kind, as the events tell it.
+fn checkpoint(run: &Run, kind: &str) -> String {
+    let events = String::from_utf8(run.bytes("events.jsonl")).unwrap();
+    let reports = events.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        Some(line["event"]["report"].clone()).filter(|report| report["kind"] == kind)
+    });
+    reports.last().unwrap()["path"].as_str().unwrap().to_owned()
+}
+
 fn names(rows: &Value) -> Vec<&str> {
     rows.as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap()).collect()
 }
@@ -69,6 +79,13 @@ fn a_method_leaves_a_complete_run_that_repeats_exactly() {
     for file in FILES {
         assert!(!run.bytes(file).is_empty(), "{file} is empty");
     }
+    let mut kept =
+        ["best-macro-f1", "best-subset-accuracy", "last"].map(|kind| run.file(&checkpoint(&run, kind)));
+    kept.sort();
+    let mut files: Vec<_> =
+        fs::read_dir(run.file("ckpt/T0001")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files, kept, "neither superseded checkpoints nor a state are left");
     assert_eq!(fs::metadata(&run.0).unwrap().permissions().mode() & 0o777, 0o700);
 
     let summary = run.json("summary.json");
