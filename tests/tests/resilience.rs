@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     process::{Child, Stdio},
@@ -86,7 +87,9 @@ fn a_run_killed_again_and_again_comes_out_the_same_and_nothing_is_made_twice() {
     let run = sandbox.latest();
     assert_eq!(summary(&run), whole.summary);
     assert_eq!(run.column("search.csv", "value"), whole.candidates);
-    assert_eq!(weights(&run), whole.weights);
+    let weights = weights(&run);
+    assert_eq!(weights.keys().collect::<Vec<_>>(), whole.weights.keys().collect::<Vec<_>>());
+    assert!(weights == whole.weights, "the same files hold other bytes");
     // Each trial has one result, each proposal one answer.
     let events = events(&run);
     let count = |name: &str| events.iter().filter(|e| e["event"]["report"]["event"] == name).count();
@@ -102,7 +105,7 @@ fn a_run_killed_again_and_again_comes_out_the_same_and_nothing_is_made_twice() {
 struct Whole {
     summary: String,
     candidates: Vec<String>,
-    weights: Vec<Vec<u8>>,
+    weights: BTreeMap<String, Vec<u8>>,
 }
 
 impl Whole {
@@ -111,18 +114,13 @@ impl Whole {
     }
 }
 
-/// All checkpoints of a run, in the order of their names.
-fn weights(run: &Run) -> Vec<Vec<u8>> {
-    let mut files = Vec::new();
-    for trial in 1..=4 {
-        let mut names: Vec<_> = fs::read_dir(run.file(&format!("ckpt/T{trial:04}")))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        names.sort();
-        files.extend(names.iter().map(|path| fs::read(path).unwrap()));
-    }
+/// All files of the four trials' checkpoints.
+fn weights(run: &Run) -> BTreeMap<String, Vec<u8>> {
+    let folders = (1..=4).map(|trial| run.file(&format!("ckpt/T{trial:04}")));
+    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     files
+        .map(|path| (path.strip_prefix(&run.0).unwrap().display().to_string(), fs::read(&path).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -213,7 +211,8 @@ fn what_changed_is_named_and_refused_unless_it_is_allowed() {
     let data = sandbox.nashost("resume -s data.size=56").assert().code(5);
     data.stderr(contains("data.size: 48 → 56").and(contains("data: ")));
     sandbox.nashost("resume -s eval.bootstrap=10 --allow-change eval.bootstrap").assert().success();
-    let resumed = events(&sandbox.latest()).into_iter().find(|e| e["event"]["type"] == "run-resumed").unwrap();
+    let resumed =
+        events(&sandbox.latest()).into_iter().find(|e| e["event"]["type"] == "run-resumed").unwrap();
     assert_eq!(resumed["event"]["changes"], serde_json::json!(["eval.bootstrap: 20 → 10"]));
 }
 

@@ -17,7 +17,7 @@ const ZENNAS: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s
 const SMALL: &str = "run -s arch.plugin=superres -s data.size=48 -s train.resolution=16 \
                      -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
 
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "run.toml",
     "run.lock.toml",
     "provenance.json",
@@ -28,14 +28,25 @@ const FILES: [&str; 17] = [
     "results.csv",
     "summary.json",
     "archs/T0001.json",
-    "ckpt/T0001/best-macro-f1.safetensors",
-    "ckpt/T0001/best-subset-accuracy.safetensors",
+    "ckpt/T0001/best-macro-f1-0001.safetensors",
+    "ckpt/T0001/best-subset-accuracy-0001.safetensors",
     "ckpt/T0001/last.safetensors",
     "predictions/T0001_test.csv",
     "split.json",
+    "times.json",
     "log/host.log",
     "DONE",
 ];
+
+/// File of the newest checkpoint of a kind, as the events tell it.
+fn checkpoint(run: &Run, kind: &str) -> String {
+    let events = String::from_utf8(run.bytes("events.jsonl")).unwrap();
+    let reports = events.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        Some(line["event"]["report"].clone()).filter(|report| report["kind"] == kind)
+    });
+    reports.last().unwrap()["path"].as_str().unwrap().to_owned()
+}
 
 fn names(rows: &Value) -> Vec<&str> {
     rows.as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap()).collect()
@@ -68,6 +79,13 @@ fn a_method_leaves_a_complete_run_that_repeats_exactly() {
     for file in FILES {
         assert!(!run.bytes(file).is_empty(), "{file} is empty");
     }
+    let mut kept =
+        ["best-macro-f1", "best-subset-accuracy", "last"].map(|kind| run.file(&checkpoint(&run, kind)));
+    kept.sort();
+    let mut files: Vec<_> =
+        fs::read_dir(run.file("ckpt/T0001")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files, kept, "neither superseded checkpoints nor a state are left");
     assert_eq!(fs::metadata(&run.0).unwrap().permissions().mode() & 0o777, 0o700);
 
     let summary = run.json("summary.json");
@@ -201,7 +219,7 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_stopped_run_keeps_what_it_has_and_reads_as_interrupted() {
-    for (name, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("USR1", 143)] {
         let sandbox = Sandbox::default();
         let mut child = long_run(&sandbox);
         assert_eq!(sandbox.json("runs --format json")[0]["status"], "running");
@@ -209,7 +227,10 @@ fn a_stopped_run_keeps_what_it_has_and_reads_as_interrupted() {
         assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{name}");
         assert_eq!(sandbox.json("runs --format json")[0]["status"], "interrupted");
         let run = sandbox.latest();
-        assert!(!run.tensors("ckpt/T0001/best-macro-f1.safetensors").is_empty());
+        let kept = fs::read_dir(run.file("ckpt/T0001")).unwrap().map(|entry| entry.unwrap().file_name());
+        let best =
+            kept.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("best-macro-f1-"));
+        assert!(!run.tensors(&format!("ckpt/T0001/{}", best.unwrap())).is_empty());
         tables_are_functions_of_the_events_so_far(&run);
         assert!(sandbox.output("show").contains("interrupted"));
     }

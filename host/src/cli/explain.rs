@@ -34,6 +34,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0221", "strategy and space do not fit", "The strategy only works with some spaces, or the architecture is a single network and not a space. Leave out `[search]` to train it as it is, or name a space such as `superres` in `[arch]`."),
     ("E0222", "no architecture metric", "The strategy scores structures with a metric and has no choice of its own. Set `score.plugin`."),
     ("E0223", "a component refuses its settings", "The settings have the right form, but the component says that they make no sense together. `nashost plugin schema COMPONENT` shows what it accepts."),
+    ("E0224", "no structure of the space", "A structure is a file or its text: the JSON that the space writes, a run's archs/T0001.json, or a format of a published code that the space can import. The message says why each of them failed."),
     ("E0300", "a dataset cannot be read", "The dataset says what is wrong with its index: a file that is missing, a column, a label. Every problem is listed with its file and line."),
     ("E0301", "an invalid dataset", "Duplicate ids, a wrong number of targets, no images, no labels, or a normal label together with a finding. Every problem is listed. Nothing was decoded or written."),
     ("E0302", "images that cannot be used", "Images that are missing, damaged or of an unsupported kind. Every one is listed. A run never leaves images out silently: repair the files or take them out of the index."),

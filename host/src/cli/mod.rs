@@ -14,6 +14,7 @@ mod repeat;
 mod resume;
 mod run;
 mod runs;
+mod score;
 mod self_check;
 mod signals;
 mod worker;
@@ -171,6 +172,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Run(args) => run::command(&args, context),
         Command::Resume(args) => resume::command(&args, context),
         Command::Repeat(args) => repeat::command(&args, context),
+        Command::Score(args) => score::command(&args, context),
         Command::Worker(args) => worker::command(&args, context),
         Command::Plugin(command) => plugin::command(command, context),
         Command::Data(command) => data::command(&command, context),

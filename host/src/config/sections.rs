@@ -186,6 +186,9 @@ pub struct RunConfig {
     /// process of its own that gets its share of the CPU threads. 0 scores with all CPU threads, and
     /// trains one network per GPU or one after another on the CPU. Searches do not depend on it.
     pub jobs: usize,
+    /// CPU threads of one training, which decide the last bits of its result on a CPU. 0 shares all CPU
+    /// threads among the trainings that go on side by side.
+    pub threads: usize,
     /// Refuses operations of libtorch that may answer differently each time.
     pub deterministic: bool,
     /// How often a trial whose process crashed, hung or ran out of memory is tried without getting
@@ -233,6 +236,7 @@ impl Default for RunConfig {
             seeds: Seeds::default(),
             device: "auto".to_owned(),
             jobs: 0,
+            threads: 0,
             deterministic: false,
             attempts: 3,
             stall: Span::minutes(10),
@@ -259,13 +263,22 @@ impl RunConfig {
         }
     }
 
-    /// Returns how many networks are trained side by side on `gpus` GPUs, or on the CPU without any.
+    /// Returns how many networks are trained side by side on `gpus` GPUs, or on the CPU without any:
+    /// never so many that their threads are more than the machine's.
     pub fn trainings(&self, gpus: usize) -> usize {
         match (self.jobs, gpus) {
             (0, gpus) => gpus.max(1),
-            (jobs, 0) => jobs,
+            (jobs, 0) => jobs.min(cpu_threads() / self.threads.max(1)).max(1),
             // One process per GPU.
             (jobs, gpus) => jobs.min(gpus),
+        }
+    }
+
+    /// Returns how many CPU threads one training has, of those on `gpus` GPUs or on the CPU.
+    pub fn training_threads(&self, gpus: usize) -> usize {
+        match self.threads {
+            0 => (cpu_threads() / self.trainings(gpus)).max(1),
+            threads => threads,
         }
     }
 

@@ -97,7 +97,10 @@ pub(crate) struct Finished {
 /// later only if the search fails, the run is stopped, or its directory can no longer be written. A
 /// trial that fails is recorded and the others go on.
 pub(crate) fn run(resolved: &Resolved, host: &Host<'_>) -> Result<Finished> {
-    let config = &resolved.config;
+    let mut config = resolved.config.clone();
+    // Written down, so that a run made again has the same bits with any number of trainings side by side.
+    config.run.threads = config.run.training_threads(host.device.visible(&config.run.device).len());
+    let config = &config;
     crate::run::preflight(&config.run.out, crate::run::MIN_FREE)?;
     if let Some(path) = config.train.pretrained.as_ref().filter(|path| !path.is_file()) {
         let message = format!("`train.pretrained`: there is no file {}", path.display());

@@ -17,7 +17,7 @@ use super::{
     portable, search::Searcher, training::is_of_disk,
 };
 use crate::{
-    config::{Config, cpu_threads},
+    config::Config,
     error::{Error, Exit, Result},
     evaluate::{MetricSet, Truth, bootstrap, fit_baselines},
     run::{
@@ -93,7 +93,7 @@ impl<'a> Session<'a> {
         metrics: &MetricSet<'_>,
     ) -> std::result::Result<usize, Stop> {
         self.baselines(metrics)?;
-        let mut pool = Pool::new(self.launcher());
+        let mut pool = Pool::new(self.launcher()?);
         let chosen: Vec<(Spec, BTreeMap<String, Score>)> = match searcher {
             None => vec![(self.architecture.initial().map_err(Error::from)?, BTreeMap::new())],
             Some(searcher) => {
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
             eval: self.config.eval.clone(),
             seed,
             device: self.host.device.name.clone(),
-            threads: (cpu_threads() / self.gpus().len()).max(1),
+            threads: self.config.run.threads,
         }
     }
 
@@ -184,11 +184,12 @@ impl<'a> Session<'a> {
         if gpus.is_empty() { vec![None; workers] } else { gpus.into_iter().take(workers).map(Some).collect() }
     }
 
-    fn launcher(&self) -> Launcher {
+    fn launcher(&self) -> Result<Launcher> {
         let mut config = self.config.clone();
         config.split.file = Some(self.recorder.dir().file(SPLIT));
         let device = if self.host.device.name == "cpu" { "cpu" } else { "cuda:0" };
-        Launcher {
+        Ok(Launcher {
+            lock: self.recorder.share_lock()?,
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("nashost")),
             arguments: self.host.arguments.clone(),
             gpus: self.gpus(),
@@ -200,7 +201,7 @@ impl<'a> Session<'a> {
                 outputs: self.prepared.store.labels(),
                 plugins: identities(self.host.registry),
             },
-        }
+        })
     }
 
     /// Why the run must not go on, if it must not.
@@ -253,9 +254,8 @@ impl<'a> Session<'a> {
                 (Ending::Failed, Some(Failure { code: "E0804".to_owned(), message }), Exit::AllFailed)
             }
         };
-        if let Some(keep) = self.config.run.keep_checkpoints {
-            retention::keep_best(&dir, self.recorder.state(), keep)?;
-        }
+        let garbage = retention::garbage(&dir, self.recorder.state(), self.config.run.keep_checkpoints)?;
+        retention::remove(&dir, &garbage)?;
         self.provenance.end(ending, failure.clone());
         self.provenance.write(&dir)?;
         self.recorder.finish(ending, failure)?;

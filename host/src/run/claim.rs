@@ -81,6 +81,13 @@ struct Stamp {
     time: Timestamp,
 }
 
+impl Stamp {
+    /// Returns the stamp of the process that marked `run` as running.
+    fn of(run: &RunDir) -> Option<Self> {
+        serde_json::from_slice(&fs::read(run.file(Marker::Running.file_name())).ok()?).ok()
+    }
+}
+
 impl Marker {
     const ALL: [Self; 3] = [Self::Running, Self::Done, Self::Failed];
 
@@ -111,8 +118,9 @@ impl Marker {
 #[derive(Debug)]
 #[must_use = "the lock is let go when this is dropped"]
 pub struct Lock {
-    /// Locked as long as it is open: the kernel lets go when the process ends, however it ends.
-    _file: File,
+    /// Locked as long as it is open anywhere: the kernel lets go when the last process that has it
+    /// ends, however it ends.
+    file: File,
 }
 
 impl Lock {
@@ -125,20 +133,30 @@ impl Lock {
             .write(true)
             .open(&path)
             .map_err(|e| io_error("open", &path, &e))?;
-        // `RunStatus::of` holds the lock for an instant, so one refusal proves nothing.
         let mut tries = 0;
         while let Err(error) = file.try_lock() {
             match error {
-                TryLockError::WouldBlock if tries < 5 => {
+                TryLockError::WouldBlock if tries < patience(run) => {
                     tries += 1;
-                    thread::sleep(Duration::from_millis(20));
+                    thread::sleep(PAUSE);
                 }
                 TryLockError::WouldBlock => return Err(in_use(run)),
                 TryLockError::Error(error) => return Err(io_error("lock", &path, &error)),
             }
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
+}
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How often to try for a lock that is held. `RunStatus::of` holds it for an instant, so one refusal
+/// proves nothing; and workers of a driver that was killed hold it until the kernel has ended them.
+fn patience(run: &RunDir) -> u32 {
+    let driver = Stamp::of(run);
+    let lives = driver.is_none_or(|stamp| Path::new("/proc").join(stamp.pid.to_string()).exists());
+    if lives { 5 } else { 500 }
 }
 
 /// The right to write one run. Dropping it without [`Claim::finish`], or dying with it, leaves the
@@ -146,7 +164,7 @@ impl Lock {
 #[derive(Debug)]
 pub struct Claim {
     dir: RunDir,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Claim {
@@ -154,7 +172,17 @@ impl Claim {
     pub(super) fn take(dir: RunDir) -> Result<Self> {
         let lock = Lock::take(&dir)?;
         Marker::Running.set(&dir)?;
-        Ok(Self { dir, _lock: lock })
+        Ok(Self { dir, lock })
+    }
+
+    /// Returns the lock for processes that write for this one: it is held until they have ended, too.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process has too many files open.
+    pub fn share_lock(&self) -> Result<File> {
+        let path = self.dir.file(LOCK);
+        self.lock.file.try_clone().map_err(|e| io_error("share", &path, &e))
     }
 
     /// The run.
@@ -176,9 +204,7 @@ impl Claim {
 }
 
 fn in_use(dir: &RunDir) -> Error {
-    let holder = fs::read(dir.file(Marker::Running.file_name()))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Stamp>(&bytes).ok())
+    let holder = Stamp::of(dir)
         .map(|stamp| format!(" (process {}, since {})", stamp.pid, stamp.time))
         .unwrap_or_default();
     Error::new(Exit::Environment, "E0706", format!("run {} is in use{holder}", dir.id()))

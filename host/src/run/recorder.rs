@@ -90,6 +90,15 @@ impl Recorder {
         &self.state
     }
 
+    /// Returns the run's lock, for workers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process has too many files open.
+    pub fn share_lock(&self) -> Result<std::fs::File> {
+        self.claim.share_lock()
+    }
+
     /// The run.
     pub fn dir(&self) -> &RunDir {
         self.claim.dir()

@@ -62,15 +62,6 @@ pub fn garbage(run: &RunDir, state: &State, keep: Option<usize>) -> Result<Vec<G
     Ok(garbage)
 }
 
-/// Removes checkpoints of all but the `keep` best trials.
-///
-/// # Errors
-///
-/// Fails if the folder cannot be read or a file cannot be removed.
-pub fn keep_best(run: &RunDir, state: &State, keep: usize) -> Result<()> {
-    remove(run, &garbage(run, state, Some(keep))?)
-}
-
 /// Removes files.
 ///
 /// # Errors
@@ -157,6 +148,6 @@ mod tests {
         assert!(paths(&none_kept).contains(&kept.display().to_string()), "{none_kept:?}");
         remove(run, &none_kept).unwrap();
         assert!(!run.file(&kept).exists() && run.file("ckpt/T0002/state.safetensors").exists());
-        keep_best(run, &state, 0).unwrap();
+        remove(run, &none_kept).unwrap();
     }
 }

@@ -306,7 +306,7 @@ impl State {
     /// Seconds that trials occupied GPUs, all attempts together.
     pub fn gpu_seconds(&self) -> f64 {
         let on_gpu = self.trials.values().filter(|trial| trial.request.device.starts_with("cuda"));
-        on_gpu.map(|trial| trial.seconds).sum()
+        on_gpu.fold(0.0, |sum, trial| sum + trial.seconds)
     }
 
     /// Identity of the run; empty before its first event.

@@ -190,7 +190,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>> {
-    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let digits = |pair: &[u8]| {
+        let text = std::str::from_utf8(pair).ok().filter(|text| text.len() == 2)?;
+        u8::from_str_radix(text, 16).ok()
+    };
     text.as_bytes().chunks(2).map(digits).collect::<Option<_>>().ok_or_else(|| {
         Error::new(Exit::Environment, "E0707", "the saved state of the search is damaged")
             .help("delete search.state in the run's folder; the search then starts from its record")

@@ -182,6 +182,9 @@ impl<'a, 'b> Fit<'a, 'b> {
             (None, None) if step == 0 => None,
             _ => return Err(self.file.foreign("its loss is incomplete")),
         };
+        if let Some(name) = snapshot.tensors.keys().next() {
+            return Err(self.file.foreign(format!("the network has no `{name}`")));
+        }
         self.progress = snapshot.progress;
         self.story = snapshot.story;
         Ok(())

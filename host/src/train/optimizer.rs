@@ -146,9 +146,10 @@ impl Optimizer {
     }
 
     /// Returns everything that the next step depends on besides values and gradients: one tensor
-    /// per name, with the number of steps as `step`.
+    /// per name, with the number of steps as `step`. They are the optimizer's own memory, which the
+    /// next step changes, because a device may have no room for a copy.
     pub fn state(&self) -> Vec<(&'static str, Tensor)> {
-        let buffers = self.state.iter().map(Tensor::copy);
+        let buffers = self.state.iter().map(Tensor::shallow_clone);
         let mut state: Vec<_> = self.rule.state().iter().copied().zip(buffers).collect();
         state.push(("step", Tensor::from(self.steps)));
         state

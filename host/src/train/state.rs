@@ -233,3 +233,75 @@ fn checksum(data: &[u8]) -> Option<std::ops::Range<usize>> {
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    /// Writes the checksum of a changed file, as a process with another idea of its content would.
+    fn seal(data: &mut [u8]) {
+        let place = checksum(data).unwrap();
+        data[place.clone()].copy_from_slice(&BLANK);
+        let sum = hex(&Sha256::digest(&*data));
+        data[place].copy_from_slice(sum.as_bytes());
+    }
+
+    #[test]
+    fn a_state_reads_back_and_one_of_another_version_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("ckpt/T0001")).unwrap();
+        let file = StateFile::new(dir.path(), "T0001", "a trial");
+        assert!(file.read().unwrap().is_none());
+        let progress = Progress { epoch: 2, step: 3, seconds: 0.1 };
+        let mut story = Story::default();
+        story.push(&TrialEvent::Started { params: 1, macs: 2 }).unwrap();
+        let tensors = [
+            ("a".to_owned(), Tensor::from_slice(&[0.1_f64, f64::NAN])),
+            ("b".to_owned(), Tensor::ones([2, 3], (Kind::Float, Device::Cpu))),
+            ("c".to_owned(), Tensor::from(7_i64)),
+        ];
+        file.write(&progress, &story, &tensors).unwrap();
+        let read = file.read().unwrap().unwrap();
+        assert_eq!((&read.progress, &read.story), (&progress, &story));
+        assert_eq!(read.events, [TrialEvent::Started { params: 1, macs: 2 }]);
+        for (name, tensor) in &tensors {
+            let found = &read.tensors[name];
+            assert_eq!((found.kind(), found.size()), (tensor.kind(), tensor.size()));
+            assert!(found.allclose(tensor, 0.0, 0.0, true), "{name}");
+        }
+
+        let mut data = fs::read(&file.path).unwrap();
+        let format = br#"\"format\":1"#;
+        let place = data.windows(format.len()).position(|window| window == format).unwrap();
+        data[place + format.len() - 1] = b'2';
+        fs::write(&file.path, &data).unwrap();
+        assert_eq!(file.read().unwrap_err().code, "E0511");
+        seal(&mut data);
+        fs::write(&file.path, &data).unwrap();
+        let error = file.read().unwrap_err();
+        assert_eq!(error.code, "E0510");
+        assert!(error.message.contains("its format is 2"), "{}", error.message);
+    }
+
+    #[test]
+    fn what_would_not_read_back_is_not_saved() {
+        let mut story = Story::default();
+        let event = |train_loss| {
+            TrialEvent::Epoch(crate::run::trial::EpochReport {
+                epoch: 1,
+                train_loss,
+                val_loss: 0.1,
+                lr: 0.1,
+                val: Default::default(),
+                train_seconds: 0.1,
+                val_seconds: 0.1,
+            })
+        };
+        assert_eq!(story.push(&event(f64::NAN)).unwrap_err().code, "E0709");
+        assert_eq!(story, Story::default());
+        story.push(&event(0.3)).unwrap();
+        assert_eq!(story.events().unwrap(), [event(0.3)]);
+    }
+}

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
+    fs::File,
     path::{Path, PathBuf},
     sync::mpsc::{self, Receiver, Sender},
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// How workers are started.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Launcher {
     /// The program.
     pub(crate) program: PathBuf,
@@ -33,6 +34,8 @@ pub(crate) struct Launcher {
     pub(crate) gpus: Vec<Option<String>>,
     /// How long a worker may make no progress.
     pub(crate) stall: Duration,
+    /// The run's lock, which each worker holds as long as it lives.
+    pub(crate) lock: File,
 }
 
 /// What the pool tells.
@@ -60,8 +63,17 @@ pub(crate) enum Ended {
 struct Slot {
     gpu: Option<String>,
     process: Option<(u64, Process)>,
-    /// The log of its task, while it has one.
+    /// The log of its task, until the end of that is reported.
     task: Option<PathBuf>,
+    /// Whether the task has ended, and only the report waits.
+    ended: bool,
+}
+
+impl Slot {
+    /// Whether its worker is at work.
+    fn is_at_work(&self) -> bool {
+        self.task.is_some() && !self.ended
+    }
 }
 
 /// The workers of a run. Dropping it ends them.
@@ -130,8 +142,8 @@ impl Pool {
     pub(crate) fn stop(&mut self) {
         self.stopping.get_or_insert_with(Instant::now);
         for slot in &mut self.slots {
-            match (&slot.task, &slot.process) {
-                (Some(_), Some((_, process))) => process.tell(ToWorker::Stop),
+            match &slot.process {
+                Some((_, process)) if slot.is_at_work() => process.tell(ToWorker::Stop),
                 _ => slot.process = None,
             }
         }
@@ -152,17 +164,22 @@ impl Pool {
         self.looked = Instant::now();
         let late = self.stopping.is_some_and(|since| since.elapsed() > GRACE);
         for slot in &mut self.slots {
+            let at_work = slot.is_at_work();
             match &mut slot.process {
                 Some((_, process)) if paused => process.forgive(),
-                Some((_, process)) if late && slot.task.is_some() => {
+                Some((_, process)) if late && at_work => {
                     let grace = humantime::format_duration(GRACE);
                     process.kill(Death::Stuck(format!("the worker did not stop within {grace}")));
                 }
-                Some((_, process)) if slot.task.is_some() => process.watch(self.launcher.stall),
+                Some((_, process)) if at_work => process.watch(self.launcher.stall),
                 _ => {}
             }
         }
-        self.reports.pop_front()
+        let report = self.reports.pop_front();
+        if let Some((slot, Report::Ended(_))) = report {
+            (self.slots[slot].task, self.slots[slot].ended) = (None, false);
+        }
+        report
     }
 
     fn take(&mut self, id: u64, incoming: Incoming) {
@@ -205,8 +222,9 @@ impl Pool {
             }
         }
         if let Some(ended) = ended
-            && slot.task.take().is_some()
+            && slot.is_at_work()
         {
+            slot.ended = true;
             self.reports.push_back((index, Report::Ended(ended)));
         }
     }

@@ -76,8 +76,17 @@ fn name(signal: i32) -> String {
 fn tail(log: &Path) -> Vec<String> {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL)..]).into_owned();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty() && !is_frame(line)).collect();
     lines[lines.len().saturating_sub(LINES)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// Whether a line belongs to a backtrace, which would hide what was said before it.
+fn is_frame(line: &str) -> bool {
+    let text = line.trim_start();
+    let number =
+        text.split_once(": ").is_some_and(|(n, _)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let indented = text.len() < line.len();
+    indented && (number || text.starts_with("at ")) || text == "stack backtrace:"
 }
 
 fn indented(lines: &[String]) -> String {

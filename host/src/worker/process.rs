@@ -2,7 +2,7 @@
 
 use std::{
     fs::OpenOptions,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
@@ -86,9 +86,13 @@ impl Process {
             command.env(WAIT_POLICY, "PASSIVE");
         }
         let oom_kills = postmortem::oom_kills();
-        let mut child = command.spawn().map_err(|cause| {
+        let failed = |cause: io::Error| {
             Error::new(Exit::Environment, "E0456", format!("a worker process cannot be started: {cause}"))
-        })?;
+        };
+        // A duplicate is inherited, unlike files that Rust opens; the worker holds the lock with it.
+        let lock = rustix::io::dup(&launcher.lock).map_err(|cause| failed(cause.into()))?;
+        let mut child = command.spawn().map_err(failed)?;
+        drop(lock);
         let (outbox, letters) = mpsc::channel::<ToWorker>();
         if let Some(mut stdin) = child.stdin.take() {
             // A worker that does not read must not hold up the driver.

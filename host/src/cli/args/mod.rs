@@ -10,7 +10,9 @@ pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
 pub use global::{Color, Format, GlobalArgs};
 pub use plugin::{PluginArgs, PluginCommand};
-pub use run::{CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ShowArgs, WorkerArgs};
+pub use run::{
+    CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,
+};
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -39,6 +41,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Makes a run again and tells whether it comes out the same.
     Repeat(RepeatArgs),
+    /// Scores given structures with architecture metrics.
+    Score(ScoreArgs),
     /// Works for a run; started by `run` and `resume`.
     #[command(hide = true)]
     Worker(WorkerArgs),

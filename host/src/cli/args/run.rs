@@ -139,6 +139,24 @@ pub struct CleanArgs {
     pub dry_run: bool,
 }
 
+/// Arguments of `score`: scores given structures.
+#[derive(Debug, Clone, Args)]
+pub struct ScoreArgs {
+    /// Structures: files, or their text, as the space's JSON, a run's `archs/T0001.json`, or a PlainNet
+    /// or TinyNAS structure.
+    #[arg(required = true, value_name = "SPEC")]
+    pub specs: Vec<String>,
+    /// Architecture metrics, divided by commas; those of the configuration, or else all, if left out.
+    #[arg(long, env = "NASHOST_METRIC", value_delimiter = ',', value_name = "NAMES")]
+    pub metric: Vec<String>,
+    /// Outputs of the networks; the dataset's number of labels if left out.
+    #[arg(long, env = "NASHOST_OUTPUTS", value_name = "N")]
+    pub outputs: Option<usize>,
+    /// Where the configuration comes from: the space is `arch`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 /// Arguments of `worker`.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {
