@@ -250,3 +250,31 @@ fn a_run_repeats_and_rebuilds_and_is_tidied() {
     let kept = (1..=4).filter(|t| fs::read_dir(run.file(&format!("ckpt/T{t:04}"))).unwrap().next().is_some());
     assert_eq!(kept.count(), 1);
 }
+
+#[test]
+fn a_run_that_died_before_its_record_began_is_no_trouble() {
+    let sandbox = Sandbox::default();
+    let folder = sandbox.path("runs/2026-01-01T00-00-00_dead_0001");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("RUNNING"), "").unwrap();
+    for events in [false, true] {
+        if events {
+            fs::write(folder.join("events.jsonl"), "").unwrap();
+        }
+        sandbox.nashost("resume 0001").assert().code(2).stderr(contains("E0705"));
+        sandbox.nashost("clean --dry-run").assert().success();
+        assert!(sandbox.output("runs").contains("interrupted"));
+    }
+}
+
+#[test]
+fn a_run_that_died_before_its_tables_were_written_has_them_after_resume() {
+    let sandbox = Sandbox::default();
+    let run = sandbox.run(&format!("{RUN} -s search.evaluations=12 --seeds 1"));
+    let before = run.bytes("summary.json");
+    fs::remove_file(run.file("summary.json")).unwrap();
+    fs::rename(run.file("DONE"), run.file("RUNNING")).unwrap();
+    sandbox.nashost("resume").assert().success().stderr(contains("nothing is left to do"));
+    assert_eq!(run.bytes("summary.json"), before);
+    assert!(run.file("DONE").exists() && !run.file("RUNNING").exists());
+}

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Exit, Result},
-    run::{RunDir, retention, show, tables},
+    run::{RunDir, events, retention, show, state::State, tables},
 };
 
 /// Tells what a run did.
@@ -54,7 +54,10 @@ pub(super) fn clean(args: &CleanArgs, context: &Context) -> Result<Exit> {
             Err(error) if args.runs.is_empty() && error.code == "E0706" => continue,
             lock => lock?,
         };
-        let garbage = retention::garbage(&run, &tables::read(&run)?, args.keep)?;
+        // A run that was killed in its first moment has no record yet.
+        let has_record = run.file(events::FILE).exists();
+        let state = if has_record { tables::read(&run)? } else { State::default() };
+        let garbage = retention::garbage(&run, &state, args.keep)?;
         for file in &garbage {
             table.row([json!(run.short_id()), json!(file.path), json!(file.size), json!(file.why)]);
             files += 1;

@@ -1,11 +1,14 @@
 //! Scores of a model beside the truth, in memory and as a file.
 
-use std::{io::Write as _, path::Path};
+use std::path::Path;
 
 use nashost_plugin_api::{dataset::Target, metric::Predictions};
 
 use super::Truth;
-use crate::error::{Error, Exit, Result};
+use crate::{
+    error::{Error, Exit, Result},
+    run::atomic,
+};
 
 /// First line of a predictions file.
 const HEADER: [&str; 4] = ["image_id", "label", "y", "p"];
@@ -94,7 +97,7 @@ impl PredictionTable {
             .help("check that the folder exists, may be written to and has space left")
         };
         let csv = self.to_csv().map_err(|why| failed(&why))?;
-        replace(path, &csv).map_err(|why| failed(&why))
+        atomic::write(path, &csv).map_err(|why| failed(&why))
     }
 
     fn to_csv(&self) -> csv::Result<Vec<u8>> {
@@ -258,24 +261,6 @@ impl Parsed {
             .and_then(|truth| PredictionTable::new(truth, self.scores))
             .map_err(|error| vec![error.message])
     }
-}
-
-/// Replaces `path` in one step: whoever reads it sees the old content or the new, also after a power
-/// cut.
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // Temporary files are private by default; results are as public as the umask says.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.prefix(".predictions-").tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    std::fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use crate::{
     evaluate::{MetricSet, PredictionScorer},
     plugin::{Registry, cancel_state},
     run::{
-        Recorder, RunDir, Timestamp, atomic,
+        Recorder, RunDir, atomic,
         events::{PluginIdentity, RunEvent, RunResumed, RunStarted},
         log::Log,
         progress::Progress,
@@ -302,9 +302,13 @@ fn is_cancelled() -> bool {
 /// Fails if another process writes the run, or its events are damaged.
 pub(crate) fn reopen(dir: RunDir) -> Result<Recorder> {
     let claim = dir.claim()?;
+    let id = claim.dir().id().to_owned();
     if claim.dir().file(crate::run::events::FILE).exists() {
-        return Recorder::reopen(claim);
+        let recorder = Recorder::reopen(claim)?;
+        if recorder.state().started.is_some() {
+            return Ok(recorder);
+        }
     }
-    let message = format!("run {} ended before its record began, at {}", claim.dir().id(), Timestamp::now());
+    let message = format!("run {id} ended before its record began");
     Err(Error::new(Exit::Usage, "E0705", message).help("there is nothing to take up: start it anew"))
 }

@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Least time between two writings of the tables while trials go on.
 const TABLES: Duration = Duration::from_secs(2);
 /// Errors of the disk: the run stops and can be taken up when there is room.
-const DISK: [&str; 5] = ["E0508", "E0702", "E0703", "E0704", "E0307"];
+const DISK: [&str; 6] = ["E0307", "E0508", "E0603", "E0702", "E0703", "E0704"];
 
 impl Session<'_> {
     /// Executes every trial that is open; returns how many of the run's have no result.
@@ -195,4 +195,29 @@ impl Session<'_> {
 /// Whether `error` is the disk's.
 pub(super) fn is_of_disk(error: &Error) -> bool {
     DISK.contains(&error.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        evaluate::{PredictionTable, Truth},
+        run::{atomic, events::EventLog},
+    };
+
+    #[test]
+    fn a_disk_that_refuses_a_file_stops_the_run_and_fails_no_trial() {
+        let folder = tempfile::tempdir().unwrap();
+        let nowhere = folder.path().join("missing/file");
+        let truth = Truth::new(vec!["label".into()], vec![], vec![], vec![]).unwrap();
+        let errors = [
+            atomic::write(&nowhere, b"x").unwrap_err(),
+            EventLog::create(&nowhere).unwrap_err(),
+            PredictionTable::new(truth, vec![]).unwrap().write(&nowhere).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(is_of_disk(&error), "{error:?}");
+        }
+        assert!(!is_of_disk(&Error::new(Exit::No, "E0501", "the loss is not a number")));
+    }
 }

@@ -113,16 +113,16 @@ impl Recorder {
         tables::write(self.dir(), &self.state)
     }
 
-    /// Lets go of a run that has ended before, and is as it was.
+    /// Lets go of a run that has ended before. Its process may have died between the record of the end
+    /// and the derived files, so these are written if they are not as they must be.
     ///
     /// # Errors
     ///
-    /// Fails if the marker cannot be written; the run then reads as interrupted.
+    /// Fails if something cannot be written; the run then reads as interrupted.
     pub fn close(self) -> Result<()> {
-        match self.state.finished {
-            Some((_, ending, _)) => self.claim.finish(ending),
-            None => Ok(()),
-        }
+        let Some((_, ending, _)) = self.state.finished else { return Ok(()) };
+        self.write_tables()?;
+        self.claim.finish(ending)
     }
 
     /// Records the end, writes all derived files, marks the run, and lets go of it.

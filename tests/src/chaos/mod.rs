@@ -40,10 +40,10 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// A search and trainings of two structures with three seeds, two processes side by side.
+    /// A search and trainings of two structures with two seeds, two processes side by side.
     pub const RUN: &str = "run --plugin zennas -s data.region=neck -s data.size=48 \
-                           -s search.evaluations=160 -s search.rescore=2 -s search.population=16 \
-                           -s search.top=2 --seeds 1..3 -s train.resolution=16 -s train.epochs=6 \
+                           -s search.evaluations=60 -s search.rescore=2 -s search.population=11 \
+                           -s search.top=2 --seeds 1..2 -s train.resolution=16 -s train.epochs=3 \
                            -s eval.bootstrap=20 -s run.attempts=1000000 --device cpu -j 2";
 
     /// Makes the run in peace and then in chaos; `say` hears of each round.

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead as _, BufReader},
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, ExitStatus, Stdio},
@@ -64,11 +65,11 @@ impl<'a> Round<'a> {
     pub(super) fn fight(&mut self) -> bool {
         while self.launches < LAUNCHES {
             let problems = self.tally.problems.len();
-            self.launch();
+            let done = self.launch();
             if self.tally.problems.len() > problems {
                 return false;
             }
-            if self.record.is_finished() {
+            if done {
                 self.tally.problems.extend(self.record.problems());
                 return true;
             }
@@ -77,8 +78,8 @@ impl<'a> Round<'a> {
         false
     }
 
-    /// Starts the run or takes it up, and does to it what chance wills.
-    fn launch(&mut self) {
+    /// Starts the run or takes it up, and does to it what chance wills; says whether it is done.
+    fn launch(&mut self) -> bool {
         self.launches += 1;
         let faulty = self.chaos.faults && self.random.random_bool(0.5);
         let mut child = self.spawn(faulty);
@@ -105,6 +106,7 @@ impl<'a> Round<'a> {
             self.tally.drivers += 1;
         }
         self.judge(status, driver, killed || by_fault, faulty);
+        status.success()
     }
 
     fn spawn(&mut self, faulty: bool) -> Child {
@@ -201,9 +203,12 @@ impl<'a> Round<'a> {
 /// Runs in the sandbox that have a record.
 pub(super) fn recorded(place: &Sandbox) -> impl Iterator<Item = Run> {
     let folders = fs::read_dir(place.path("runs")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let has_events =
-        |run: &PathBuf| fs::read(run.join("events.jsonl")).is_ok_and(|events| events.contains(&b'\n'));
-    folders.filter(|path| !path.is_symlink()).filter(has_events).map(Run)
+    let has_record = |run: &PathBuf| {
+        let mut first = Vec::new();
+        let log = File::open(run.join("events.jsonl")).map(BufReader::new);
+        log.and_then(|mut log| log.read_until(b'\n', &mut first)).is_ok() && first.ends_with(b"\n")
+    };
+    folders.filter(|path| !path.is_symlink()).filter(has_record).map(Run)
 }
 
 /// The run that is being made: the one with a record, or the newest.

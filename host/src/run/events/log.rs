@@ -81,15 +81,22 @@ impl EventLog {
             lines.push('\n');
             records.push(record);
         }
-        let written = self.file.write_all(lines.as_bytes()).and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
-            // A failed cut leaves a torn last line, which the next `reopen` cuts.
+        if let Err(error) = self.write(lines.as_bytes()) {
+            // A failed cut leaves what the next `write`, or `reopen`, cuts.
             let _ = self.file.set_len(self.length);
             return Err(io_error("write to", &self.path, &error));
         }
         self.seq += records.len() as u64;
         self.length += lines.len() as u64;
         Ok(records)
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.length {
+            self.file.set_len(self.length)?;
+        }
+        self.file.write_all(lines)?;
+        self.file.sync_data()
     }
 }
 
@@ -248,6 +255,20 @@ mod tests {
         );
         assert_eq!(fs::read(&path).unwrap(), good);
         log.append(vec![RunEvent::Candidate(testing::candidate(1, 1.0))]).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_rest_of_a_failed_write_is_cut_before_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut log = EventLog::create(&path).unwrap();
+        let [first, second] = ["a", "b"].map(|text| RunEvent::Warning { message: text.to_owned() });
+        log.append(vec![first]).unwrap();
+        // Part of a line, as a write leaves it that fails in the middle and cannot be taken back.
+        let mut rest = OpenOptions::new().append(true).open(&path).unwrap();
+        rest.write_all(b"{\"v\":1,\"seq\":2,\"ti").unwrap();
+        log.append(vec![second]).unwrap();
         assert_eq!(read(&path).unwrap().len(), 2);
     }
 
