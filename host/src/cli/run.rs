@@ -46,6 +46,7 @@ pub(super) fn report(finished: &Finished, context: &Context) -> Result<Exit> {
     for warning in finished.summary.warnings.iter().chain(&finished.stopped) {
         context.out.warn(warning);
     }
+    context.out.note(&finished.times.text());
     context.out.note(&format!(
         "run {} in {}; next: nashost show {}",
         finished.dir.short_id(),

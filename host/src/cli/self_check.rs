@@ -14,7 +14,6 @@ use crate::{
     error::{Error, Exit, Result},
     pipeline,
     plugin::Registry,
-    run::{tables, times::Times},
 };
 
 /// Trainings whose times are compared: plugin, settings that keep them short.
@@ -100,12 +99,9 @@ fn workload(
     };
     let (registry, resolved) = context.resolve(&args)?;
     let device = device::resolve(name)?;
-    let result = pipeline::run(&resolved, &context.host(&registry, &device)).and_then(|finished| {
-        let times = Times::of(&tables::read(&finished.dir)?);
-        Ok((finished, times))
-    });
+    let result = pipeline::run(&resolved, &context.host(&registry, &device));
     let removed = std::fs::remove_dir_all(&folder);
-    let (finished, times) = result?;
+    let finished = result?;
     if let Err(why) = removed {
         context.out.warn(&format!("{} could not be removed: {why}", folder.display()));
     }
@@ -116,8 +112,8 @@ fn workload(
     let auroc = method.and_then(|m| m.test.get("macro_auroc")).and_then(|a| a.mean);
     Ok(format!(
         "search {:.2} s, training {:.2} s, macro AUROC {}",
-        times.search_s,
-        times.train_s,
+        finished.times.search_s,
+        finished.times.train_s,
         auroc.map_or_else(|| "undefined".to_owned(), |a| format!("{a:.3}")),
     ))
 }

@@ -48,6 +48,7 @@ use crate::{
         progress::Progress,
         provenance::{Device, Provenance, RunLock},
         summary::Summary,
+        times::Times,
         trial::ComponentRef,
     },
 };
@@ -83,6 +84,8 @@ pub(crate) struct Finished {
     pub(crate) dir: RunDir,
     /// Its results.
     pub(crate) summary: Summary,
+    /// Where its time went.
+    pub(crate) times: Times,
     /// Which budget stopped it, if one did.
     pub(crate) stopped: Option<String>,
     /// What its end means for the process.

@@ -26,6 +26,7 @@ use crate::{
         provenance::Provenance,
         retention,
         summary::Summary,
+        times::Times,
         trial::{ComponentRef, TrialRequest},
     },
     worker::{Launcher, Pool, Setup},
@@ -221,14 +222,15 @@ impl<'a> Session<'a> {
         let (ending, failure, exit) = match outcome {
             Err(Stop::Budget(why)) => {
                 self.recorder.write_tables()?;
-                let summary = Summary::of(self.recorder.state());
+                let state = self.recorder.state();
+                let (summary, times) = (Summary::of(state), Times::of(state));
                 let done =
                     self.recorder.state().trials.values().filter(|trial| trial.test().is_some()).count();
                 let stopped = format!("{why}; {done} of {trials} trials are done. Raise it and {again}");
                 if done == 0 {
                     return Err(Error::new(Exit::Budget, "E0820", stopped));
                 }
-                return Ok(Finished { dir, summary, stopped: Some(stopped), exit: Exit::Ok });
+                return Ok(Finished { dir, summary, times, stopped: Some(stopped), exit: Exit::Ok });
             }
             Err(Stop::Error(error)) if error.exit == Exit::Interrupted => {
                 self.recorder.write_tables()?;
@@ -259,7 +261,8 @@ impl<'a> Session<'a> {
         self.provenance.end(ending, failure.clone());
         self.provenance.write(&dir)?;
         self.recorder.finish(ending, failure)?;
-        let summary = Summary::of(&crate::run::tables::read(&dir)?);
-        Ok(Finished { dir, summary, stopped: None, exit })
+        let state = crate::run::tables::read(&dir)?;
+        let (summary, times) = (Summary::of(&state), Times::of(&state));
+        Ok(Finished { dir, summary, times, stopped: None, exit })
     }
 }

@@ -16,8 +16,8 @@ use std::{fs, path::PathBuf, time::Instant};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-pub use self::{round::FAULTS, tally::Tally};
 use self::{result::Peace, round::Round};
+pub use self::{round::FAULTS, tally::Tally};
 use crate::Sandbox;
 
 /// Problems after which there is no point in going on.

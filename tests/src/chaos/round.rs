@@ -129,8 +129,7 @@ impl<'a> Round<'a> {
             fs::create_dir_all(self.place.path("runs")).expect("the sandbox is writable");
             let runs = self.place.path("runs").canonicalize().expect("it was just made");
             let one = self.random.random_range(0..FAULTS.len());
-            let kinds =
-                if self.random.random_bool(0.5) { FAULTS.join(",") } else { FAULTS[one].to_owned() };
+            let kinds = if self.random.random_bool(0.5) { FAULTS.join(",") } else { FAULTS[one].to_owned() };
             let rate = RATES[self.random.random_range(0..RATES.len())];
             command
                 .env("LD_PRELOAD", library("fault_injection"))
@@ -196,7 +195,11 @@ impl<'a> Round<'a> {
     }
 
     fn problem(&mut self, what: String) {
-        self.tally.problems.push(format!("round {}, launch {}: {what}", self.tally.rounds + 1, self.launches));
+        self.tally.problems.push(format!(
+            "round {}, launch {}: {what}",
+            self.tally.rounds + 1,
+            self.launches
+        ));
     }
 }
 
