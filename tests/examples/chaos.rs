@@ -27,7 +27,11 @@ fn main() -> ExitCode {
     if memory {
         let growths = memory::measure(&mut |line| eprintln!("{line}"));
         println!("{}", memory::table(&growths));
-        return if growths.iter().all(memory::Growth::is_flat) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if growths.iter().all(memory::Growth::is_flat) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     let chaos = Chaos { line: Chaos::RUN.to_owned(), kills, seed, faults: faults == "on", keep };
     let tally = chaos.unleash(&mut |line| eprintln!("{line}"));

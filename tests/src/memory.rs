@@ -68,7 +68,8 @@ pub fn measure(say: &mut dyn FnMut(&str)) -> Vec<Growth> {
 
 /// The measurements as a Markdown table.
 pub fn table(growths: &[Growth]) -> String {
-    let mut table = "| process | measure | plateau | end | growth | looks |\n|---|---|---:|---:|---:|---:|\n".to_owned();
+    let mut table =
+        "| process | measure | plateau | end | growth | looks |\n|---|---|---:|---:|---:|---:|\n".to_owned();
     for growth in growths {
         let mib = |kib: f64| kib / 1024.0;
         // Writing to a string cannot fail.

@@ -16,8 +16,8 @@ use std::{fs, path::PathBuf, time::Instant};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-pub use self::{round::FAULTS, tally::Tally};
 use self::{result::Peace, round::Round};
+pub use self::{round::FAULTS, tally::Tally};
 use crate::Sandbox;
 
 /// Problems after which there is no point in going on.
@@ -69,6 +69,7 @@ impl Chaos {
             }
             tally.rounds += 1;
             say(&format!("round {}: {}", tally.rounds, tally.line()));
+            tally.problems[before..].iter().for_each(|problem| say(problem));
             if tally.problems.len() > before && self.keep.is_some() {
                 let kept = place.keep();
                 tally.problems.push(format!("the folder is {}", kept.display()));

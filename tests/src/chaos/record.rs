@@ -18,7 +18,8 @@ impl Record {
     pub(super) fn follow(&mut self, log: &Path) -> Option<String> {
         let bytes = fs::read(log).unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines: Vec<String> = String::from_utf8_lossy(&bytes[..whole]).lines().map(str::to_owned).collect();
+        let lines: Vec<String> =
+            String::from_utf8_lossy(&bytes[..whole]).lines().map(str::to_owned).collect();
         let lost = self.0.iter().enumerate().find(|(number, line)| lines.get(*number) != Some(line));
         let problem = lost.map(|(number, line)| {
             let now = lines.get(number).map_or("nothing", String::as_str);

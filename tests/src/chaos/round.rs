@@ -32,7 +32,9 @@ pub const FAULTS: [&str; 8] = [
     "kill",
 ];
 /// Faults per million calls.
-const RATES: [u32; 3] = [3_000, 15_000, 60_000];
+const RATES: [u32; 3] = [10_000, 50_000, 200_000];
+/// The longest time to the next blow, as a share of the time that the run takes in peace.
+const SPAN: f64 = 0.2;
 /// Launches after which a run that does not get done is given up.
 const LAUNCHES: u32 = 1000;
 /// Exit status of a run that the machine does not let go on.
@@ -87,7 +89,7 @@ impl<'a> Round<'a> {
         let mut killed = false;
         let mut ended = None;
         while ended.is_none() && self.tally.kills() < self.chaos.kills {
-            let moment = Moment::choose(self.random, self.pace.mul_f64(0.4));
+            let moment = Moment::choose(self.random, self.pace.mul_f64(SPAN));
             ended = moment.wait(|| the_run(self.place).map(|run| run.0), &mut child);
             if ended.is_some() {
                 break;
@@ -129,8 +131,7 @@ impl<'a> Round<'a> {
             fs::create_dir_all(self.place.path("runs")).expect("the sandbox is writable");
             let runs = self.place.path("runs").canonicalize().expect("it was just made");
             let one = self.random.random_range(0..FAULTS.len());
-            let kinds =
-                if self.random.random_bool(0.5) { FAULTS.join(",") } else { FAULTS[one].to_owned() };
+            let kinds = if self.random.random_bool(0.5) { FAULTS.join(",") } else { FAULTS[one].to_owned() };
             let rate = RATES[self.random.random_range(0..RATES.len())];
             command
                 .env("LD_PRELOAD", library("fault_injection"))
@@ -196,7 +197,11 @@ impl<'a> Round<'a> {
     }
 
     fn problem(&mut self, what: String) {
-        self.tally.problems.push(format!("round {}, launch {}: {what}", self.tally.rounds + 1, self.launches));
+        self.tally.problems.push(format!(
+            "round {}, launch {}: {what}",
+            self.tally.rounds + 1,
+            self.launches
+        ));
     }
 }
 

@@ -75,7 +75,9 @@ fn newest(run: &Path) -> u64 {
     let folders = [run.to_owned(), run.join("predictions")].into_iter().chain(below);
     let changed = |folder: PathBuf| fs::metadata(folder).and_then(|folder| folder.modified()).ok();
     let newest = folders.filter_map(changed).max();
-    newest.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).map_or(0, |t| t.as_nanos() as u64)
+    newest
+        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .map_or(0, |t| t.as_nanos() as u64)
 }
 
 /// Kills a worker of `driver`; says whether there was one.
