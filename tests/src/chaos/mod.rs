@@ -69,6 +69,7 @@ impl Chaos {
             }
             tally.rounds += 1;
             say(&format!("round {}: {}", tally.rounds, tally.line()));
+            tally.problems[before..].iter().for_each(|problem| say(problem));
             if tally.problems.len() > before && self.keep.is_some() {
                 let kept = place.keep();
                 tally.problems.push(format!("the folder is {}", kept.display()));

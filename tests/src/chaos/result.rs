@@ -13,8 +13,8 @@ use crate::{Run, Sandbox};
 const FOLDERS: [&str; 3] = ["archs", "ckpt", "predictions"];
 /// Files of which that is true.
 const FILES: [&str; 3] = ["summary.json", "results.csv", "split.json"];
-/// Columns of `search.csv` that tell the time.
-const CLOCKS: [&str; 1] = ["seconds"];
+/// Columns of `search.csv` that differ each time.
+const OWN: [&str; 2] = ["run_id", "seconds"];
 
 /// What a run came to that nothing disturbed.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ fn files(run: &Run) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn search(run: &Run) -> Vec<BTreeMap<String, String>> {
     let mut rows = run.table("search.csv");
-    rows.iter_mut().for_each(|row| row.retain(|column, _| !CLOCKS.contains(&column.as_str())));
+    rows.iter_mut().for_each(|row| row.retain(|column, _| !OWN.contains(&column.as_str())));
     rows
 }
 

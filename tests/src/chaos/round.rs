@@ -32,7 +32,9 @@ pub const FAULTS: [&str; 8] = [
     "kill",
 ];
 /// Faults per million calls.
-const RATES: [u32; 3] = [3_000, 15_000, 60_000];
+const RATES: [u32; 3] = [10_000, 50_000, 200_000];
+/// The longest time to the next blow, as a share of the time that the run takes in peace.
+const SPAN: f64 = 0.2;
 /// Launches after which a run that does not get done is given up.
 const LAUNCHES: u32 = 1000;
 /// Exit status of a run that the machine does not let go on.
@@ -87,7 +89,7 @@ impl<'a> Round<'a> {
         let mut killed = false;
         let mut ended = None;
         while ended.is_none() && self.tally.kills() < self.chaos.kills {
-            let moment = Moment::choose(self.random, self.pace.mul_f64(0.4));
+            let moment = Moment::choose(self.random, self.pace.mul_f64(SPAN));
             ended = moment.wait(|| the_run(self.place).map(|run| run.0), &mut child);
             if ended.is_some() {
                 break;

@@ -128,15 +128,18 @@ pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int
 pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     let makes = flags & libc::O_CREAT != 0;
     // SAFETY: the caller gives a string with an end.
-    let plan = Plan::of_path(unsafe { CStr::from_ptr(path) }).filter(|_| makes);
+    let plan = Plan::of_path(unsafe { CStr::from_ptr(path) });
+    // A full disk opens what it has.
+    // SAFETY: as above.
+    let is_new = || unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path, libc::F_OK) != 0 };
+    let plan = plan.filter(|_| makes && is_new());
     let full = plan.is_some_and(|plan| {
         plan.is_full() || plan.draw(&[Kind::DiskFull]).inspect(|_| plan.fill()).is_some()
     });
     if full {
         return fail(libc::ENOSPC) as c_int;
     }
-    // A register that nobody has set is passed on by no reading of it: without `O_CREAT` the kernel
-    // does not look at it, either.
+    // Without these flags there is no third argument, and the register holds anything.
     let mode = if makes || flags & libc::O_TMPFILE == libc::O_TMPFILE { mode } else { 0 };
     // SAFETY: as above.
     unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, mode) as c_int }
