@@ -9,15 +9,16 @@ use std::{
     time::Duration,
 };
 
-use crate::{Sandbox, process};
+use crate::{Sandbox, Set, process};
 
-/// A search with more than 5,000 scored structures.
+/// Structures that the search scores.
+const EVALUATIONS: usize = 6000;
+/// The search.
 const SEARCH: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s search.evaluations=6000 \
                       -s search.rescore=2 -s search.population=64 -s search.top=1 --seeds 1 \
                       -s train.resolution=16 -s train.epochs=1 -s eval.bootstrap=20 --device cpu -j 2";
-/// More than 200 trials, all by one worker.
-const TRIALS: &str = "run -s arch.plugin=superres -s data.size=48 --seeds 1..220 -s train.resolution=16 \
-                      -s train.epochs=2 -s eval.bootstrap=20 --device cpu -j 1";
+/// Seeds, and so trials, of the other run: more than 200, all by one worker.
+const TRIALS: usize = 220;
 
 /// Between these shares of the work a process has its plateau; what it holds after [`END`] is compared
 /// with that.
@@ -61,8 +62,13 @@ impl Growth {
 ///
 /// Panics if a run fails.
 pub fn measure(say: &mut dyn FnMut(&str)) -> Vec<Growth> {
-    let mut growths = watch("search", SEARCH, "\"type\":\"candidate\"", 6000, say);
-    growths.extend(watch("trials", TRIALS, "\"event\":\"finished\"", 220, say));
+    let place = Sandbox::default();
+    let mut growths = watch(&place, "search", SEARCH, "\"type\":\"candidate\"", EVALUATIONS, say);
+    say(&table(&growths));
+    let place = Sandbox::default();
+    Set::write(place.path("set"));
+    let trials = format!("{} --seeds 1..{TRIALS} --device cpu -j 1", Set::RUN);
+    growths.extend(watch(&place, "trials", &trials, "\"event\":\"finished\"", TRIALS, say));
     growths
 }
 
@@ -88,11 +94,17 @@ pub fn table(growths: &[Growth]) -> String {
 }
 
 /// Makes the run `line`, whose work is `total` events with the words `unit`, and measures.
-fn watch(name: &str, line: &str, unit: &str, total: usize, say: &mut dyn FnMut(&str)) -> Vec<Growth> {
-    let sandbox = Sandbox::default();
+fn watch(
+    sandbox: &Sandbox,
+    name: &str,
+    line: &str,
+    unit: &str,
+    total: usize,
+    say: &mut dyn FnMut(&str),
+) -> Vec<Growth> {
     let mut command = process();
     command.current_dir(sandbox.path("")).args(line.split_whitespace());
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut driver = command.spawn().expect("nashost starts");
     let mut looks: BTreeMap<(&'static str, &'static str), Vec<(f64, f64)>> = BTreeMap::new();
     let mut seen = Seen::default();
@@ -101,7 +113,7 @@ fn watch(name: &str, line: &str, unit: &str, total: usize, say: &mut dyn FnMut(&
             break status;
         }
         let before = seen.count;
-        seen.read(&sandbox, unit);
+        seen.read(sandbox, unit);
         let share = seen.count as f64 / total as f64;
         if seen.count * 10 / total != before * 10 / total {
             say(&format!("{name}: {} of {total}", seen.count));

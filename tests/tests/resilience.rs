@@ -19,6 +19,10 @@ const RUN: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s se
                    -s search.rescore=2 -s search.population=11 -s search.top=2 --seeds 1..2 \
                    -s train.resolution=16 -s train.epochs=3 -s eval.bootstrap=20 --device cpu -j 1";
 
+/// One small training.
+const SMALL: &str = "run -s arch.plugin=superres -s data.region=neck -s data.size=48 -s train.resolution=16 \
+                     -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
+
 /// One small training whose plugin is the evil one.
 const EVIL: &str = "run -s arch.plugin=evil-architecture -s arch.die_in=graph -s data.size=48 \
                     -s train.resolution=16 -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
@@ -270,7 +274,7 @@ fn a_run_that_died_before_its_record_began_is_no_trouble() {
 #[test]
 fn a_run_that_died_before_its_tables_were_written_has_them_after_resume() {
     let sandbox = Sandbox::default();
-    let run = sandbox.run(&format!("{RUN} -s search.evaluations=12 --seeds 1"));
+    let run = sandbox.run(SMALL);
     let before = run.bytes("summary.json");
     fs::remove_file(run.file("summary.json")).unwrap();
     fs::rename(run.file("DONE"), run.file("RUNNING")).unwrap();

@@ -32,7 +32,7 @@ pub const FAULTS: [&str; 8] = [
     "kill",
 ];
 /// Faults per million calls.
-const RATES: [u32; 3] = [10_000, 50_000, 200_000];
+const RATES: [u32; 3] = [20_000, 100_000, 300_000];
 /// The longest time to the next blow, as a share of the time that the run takes in peace.
 const SPAN: f64 = 0.2;
 /// Launches after which a run that does not get done is given up.
@@ -182,7 +182,9 @@ impl<'a> Round<'a> {
             self.problem(lost);
         }
         let messages = fs::read_to_string(self.messages()).unwrap_or_default();
-        let code = messages.split_once("error[").and_then(|(_, rest)| rest.split_once(']')).map(|(c, _)| c);
+        // Ends of workers' logs, which may be shown as well, are indented.
+        let errors = messages.lines().filter_map(|line| line.strip_prefix("error["));
+        let code = errors.filter_map(|rest| rest.split_once(']')).map(|(code, _)| code).next_back();
         match (status.code(), code) {
             (None, _) if killed => {}
             (Some(0), _) if self.record.is_finished() => {}
