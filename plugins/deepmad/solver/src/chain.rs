@@ -100,11 +100,7 @@ pub struct Chain {
     pub(crate) log_rho: Option<f64>,
 }
 
-/// The index of a resource that is always there.
-pub(crate) const PARAMS: usize = 0;
-/// See [`PARAMS`].
-pub(crate) const FLOPS: usize = 1;
-/// See [`PARAMS`].
+/// Where the layers stand among the resources.
 pub(crate) const LAYERS: usize = 2;
 
 impl Chain {

@@ -19,7 +19,7 @@ pub enum Objective {
     /// As the code means it: exp of the standard deviation over all super-blocks but the first.
     #[default]
     Repaired,
-    /// As the paper writes it: exp of the variance, over all super-blocks but the first.
+    /// As the paper writes it: exp of the variance, over all super-blocks.
     Paper,
 }
 

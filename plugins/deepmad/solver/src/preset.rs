@@ -70,7 +70,8 @@ impl Program {
         let trimmed = match objective {
             Objective::Official if supers.iter().any(|i| self.blocks[*i].kind != Kind::Bottleneck) => 0,
             Objective::Official => 2,
-            Objective::Repaired | Objective::Paper => 1,
+            Objective::Repaired => 1,
+            Objective::Paper => 0,
         };
         self.penalty.blocks = supers.into_iter().skip(trimmed).collect();
         self.penalty.spread =
