@@ -115,6 +115,7 @@ mod tests {
     fn misspelt_names_get_a_suggestion() {
         assert_eq!(suggest("zennet-cifar-1M"), Some("zennet-cifar-1m"));
         assert_eq!(suggest("cifr"), Some("cifar"));
-        assert_eq!(suggest("resnet"), None);
+        assert_eq!(suggest("madnas-r50-lik"), Some("madnas-r50-like"));
+        assert_eq!(suggest("attention"), None);
     }
 }
