@@ -24,3 +24,6 @@ mod plugin {
     nashost_plugin_api::register!(architecture_metric: MadScore);
     nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));
 }
+
+#[cfg(test)]
+mod recipes;

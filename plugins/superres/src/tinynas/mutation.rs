@@ -380,3 +380,6 @@ impl Mutator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

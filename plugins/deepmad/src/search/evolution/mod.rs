@@ -275,3 +275,8 @@ fn first(context: &dyn SearchContext) -> PluginResult<(Spec, String)> {
         .into()),
     }
 }
+
+#[cfg(test)]
+mod official;
+#[cfg(test)]
+mod tests;
