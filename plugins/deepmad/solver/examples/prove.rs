@@ -48,7 +48,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chain = Chain::new(&program)?;
     let begin = Instant::now();
     let annealing = anneal::Options { restarts: options.restarts, ..Default::default() };
-    let found = anneal::anneal(&chain, &annealing, options.seed, &|| false).ok_or("annealing found nothing")?;
+    let found =
+        anneal::anneal(&chain, &annealing, options.seed, &|| false).ok_or("annealing found nothing")?;
     let seconds = begin.elapsed().as_secs_f64();
     eprintln!("annealing: {:.4} after {seconds:.1} s: {:?}", found.evaluation.score, found.design.choices());
     if options.anneal {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     chain::{Block, Chain, Evaluation, Terms},
     design::{Choice, Design},
+    exact::polish,
     program::MAX_BLOCKS,
 };
 
@@ -35,7 +36,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { restarts: 8, steps: 4_000_000, hot: 1e-2, cold: 1e-5 }
+        Self { restarts: 6, steps: 4_000_000, hot: 1e-2, cold: 1e-5 }
     }
 }
 
@@ -48,14 +49,19 @@ pub struct Found {
     pub evaluation: Evaluation,
 }
 
-/// Runs all restarts in parallel and returns the best structure, the first one among equals; `None` if
-/// none keeps the budgets. It depends on `seed`, not on the number of threads.
+/// Runs all restarts in parallel, takes the best structure, the first one among equals, and
+/// [polishes](polish) it; `None` if none keeps the budgets. It depends on `seed`, not on the number of threads.
 ///
 /// `stop` is asked now and then; once it says yes the best so far is returned.
-pub fn anneal(chain: &Chain, options: &Options, seed: u64, stop: &(dyn Fn() -> bool + Sync)) -> Option<Found> {
+pub fn anneal(
+    chain: &Chain,
+    options: &Options,
+    seed: u64,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Option<Found> {
     let all: Vec<Option<Found>> =
         (0..options.restarts).into_par_iter().map(|i| restart(chain, options, seed, i, stop)).collect();
-    all.into_iter().flatten().reduce(better)
+    all.into_iter().flatten().reduce(better).map(|found| polish(chain, found, stop))
 }
 
 /// Returns the better of two, the first one if they are equal.

@@ -129,7 +129,8 @@ impl Chain {
             blocks.push(block);
             side /= f64::from(space.stride);
         }
-        let longest = blocks.iter().flat_map(|b| b.necks.iter().flatten().copied().chain([b.widths[1]])).max();
+        let longest =
+            blocks.iter().flat_map(|b| b.necks.iter().flatten().copied().chain([b.widths[1]])).max();
         let mut chain = Self {
             program: program.clone(),
             resources,
@@ -247,8 +248,7 @@ impl Chain {
     pub(crate) fn terms(&self, i: usize, design: &Design) -> Terms {
         let choices = design.choices();
         let step = self.program.step;
-        let before =
-            if i == 0 { self.channels() } else { self.size((choices[i - 1].width / step) as usize) };
+        let before = if i == 0 { self.channels() } else { self.size((choices[i - 1].width / step) as usize) };
         let choice = choices[i];
         let block = &self.blocks[i];
         let kernel = block.kernels.iter().position(|k| k.side == choice.kernel).unwrap_or(0);
@@ -340,7 +340,11 @@ fn compile(
         if let Some((additive, i)) = additive {
             let unit = additive.blocks[i][k].clone();
             if !unit.necks.is_empty() && unit.necks.len() <= widest {
-                return Err(format!("`{}`, block {i}: the table ends before b = {}", additive.name, widest as u32 * step));
+                return Err(format!(
+                    "`{}`, block {i}: the table ends before b = {}",
+                    additive.name,
+                    widest as u32 * step
+                ));
             }
             costs.push(unit);
         }

@@ -53,10 +53,20 @@ impl UnitCost {
 pub(crate) fn params(kind: Kind, kernel: u32, step: u32, necks: usize) -> UnitCost {
     let k2 = f64::from(kernel * kernel);
     match kind {
-        Kind::Conv => UnitCost { first: Monomials { cin_c: k2, c: 2.0, ..Default::default() }, ..Default::default() },
+        Kind::Conv => {
+            UnitCost { first: Monomials { cin_c: k2, c: 2.0, ..Default::default() }, ..Default::default() }
+        }
         Kind::Bottleneck => UnitCost {
             // The first unit always projects its shortcut.
-            first: Monomials { cin_b: 1.0, b2: k2, c_b: 1.0, cin_c: 1.0, b: 4.0, c: 4.0, ..Default::default() },
+            first: Monomials {
+                cin_b: 1.0,
+                b2: k2,
+                c_b: 1.0,
+                cin_c: 1.0,
+                b: 4.0,
+                c: 4.0,
+                ..Default::default()
+            },
             rest: Monomials { b2: k2, c_b: 2.0, b: 4.0, c: 2.0, ..Default::default() },
             necks: Vec::new(),
         },
@@ -89,7 +99,9 @@ pub(crate) fn flops(kind: Kind, kernel: u32, stride: u32, side: f64) -> UnitCost
     let inputs = side * side;
     let outputs = inputs * out;
     let (first, rest) = match kind {
-        Kind::Conv => (Monomials { cin_c: k2 * out, c: 3.0 * out, ..Default::default() }, Monomials::default()),
+        Kind::Conv => {
+            (Monomials { cin_c: k2 * out, c: 3.0 * out, ..Default::default() }, Monomials::default())
+        }
         Kind::Bottleneck => (
             Monomials {
                 cin: pooled,

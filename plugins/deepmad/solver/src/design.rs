@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::program::MAX_BLOCKS;
 
 /// The choice made in one block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
     /// Output width.

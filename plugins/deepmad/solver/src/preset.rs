@@ -43,14 +43,14 @@ pub fn find(name: &str) -> Option<Program> {
         "deepmad-r18" => bottleneck(224, r18),
         "deepmad-r34" => bottleneck(224, budgets(3.68e9, 21.80e6, 0.3)),
         "deepmad-r50" => bottleneck(224, r50),
-        "deepmad-50-layers" => bottleneck(224, Budgets { layers: Some(50), ..r50 }),
+        "deepmad-50-layers" => bottleneck(224, Budgets { layers: Some(49), ..r50 }),
         "deepmad-r18-frozen" => frozen(bottleneck(224, r18)),
         "deepmad-r50-frozen" => frozen(bottleneck(224, r50)),
         "deepmad-cifar" => bottleneck(32, budgets(0.6e9, 11.69e6, 0.3)),
         "deepmad-29m-224" => excitation(224, [16, 32], [2, 2, 2, 2, 1], 1792, budgets(4.5e9, 29e6, 0.5)),
         "deepmad-29m-288" => excitation(288, [16, 32], [2, 2, 2, 1, 2], 1792, budgets(4.5e9, 29e6, 0.5)),
-        "deepmad-50m" => excitation(224, [16, 48], [2, 2, 2, 2, 1], 2048, budgets(8.7e9, 50e6, 0.5)),
-        "deepmad-89m" => excitation(224, [16, 64], [2, 2, 2, 2, 1], 2560, budgets(15.4e9, 89e6, 0.5)),
+        "deepmad-50m" => excitation(224, [16, 32], [2, 2, 2, 2, 1], 2048, budgets(8.7e9, 50e6, 0.5)),
+        "deepmad-89m" => excitation(224, [16, 32], [2, 2, 2, 2, 1], 2560, budgets(15.4e9, 89e6, 0.5)),
         "deepmad-mbv2" => {
             let budgets = Budgets { layers: Some(53), ..budgets(300e6, 3.5e6, 0.5) };
             depthwise(Kind::Depthwise, 224, [8, 32], [2, 2, 2, 1, 2], 1280, budgets)
@@ -120,7 +120,14 @@ fn excitation(image: u32, stem: [u32; 2], strides: [u32; 5], head: u32, budgets:
 }
 
 /// The k1dwk1 and k1dwsek1 spaces: a stem, five super-blocks, and a 1×1 head that never changes.
-fn depthwise(kind: Kind, image: u32, stem: [u32; 2], strides: [u32; 5], head: u32, budgets: Budgets) -> Program {
+fn depthwise(
+    kind: Kind,
+    image: u32,
+    stem: [u32; 2],
+    strides: [u32; 5],
+    head: u32,
+    budgets: Budgets,
+) -> Program {
     let excited = kind == Kind::DepthwiseSe;
     let ratios = if excited {
         (15..=60).map(|tenths| f64::from(tenths) / 10.0).collect()
@@ -161,7 +168,13 @@ fn conv(kernel: u32, stride: u32, widths: [u32; 2]) -> BlockSpace {
 
 /// The score always takes the image to have 224 px, whatever the setting says; and where a block has
 /// squeeze-and-excitation it takes the maps from there on to have one.
-fn program(image: u32, blocks: Vec<BlockSpace>, ends: [usize; 5], excited: bool, budgets: Budgets) -> Program {
+fn program(
+    image: u32,
+    blocks: Vec<BlockSpace>,
+    ends: [usize; 5],
+    excited: bool,
+    budgets: Budgets,
+) -> Program {
     let sides = if excited { [112.0, 1.0, 1.0, 1.0, 1.0] } else { [112.0, 56.0, 28.0, 14.0, 7.0] };
     let stages = (0..5).map(|j| Stage { end: ends[j], weight: ALPHA[j], side: sides[j] }).collect();
     let penalty = Penalty { scale: BETA, spread: Spread::Deviation, blocks: Vec::new() };

@@ -199,9 +199,7 @@ impl Program {
     ///
     /// Fails with the first problem.
     pub fn check(&self) -> Result<(), ProgramError> {
-        self.problem().map_or(Ok(()), |problem| {
-            Err(self.error(problem))
-        })
+        self.problem().map_or(Ok(()), |problem| Err(self.error(problem)))
     }
 
     pub(crate) fn error(&self, problem: String) -> ProgramError {
@@ -219,7 +217,9 @@ impl Program {
             .iter()
             .enumerate()
             .find_map(|(i, block)| self.block_problem(block).map(|what| format!("block {i}: {what}")))
-            .or_else(|| (self.blocks[0].kind != Kind::Conv).then(|| "block 0: the stem must be `conv`".into()))
+            .or_else(|| {
+                (self.blocks[0].kind != Kind::Conv).then(|| "block 0: the stem must be `conv`".into())
+            })
             .or_else(|| self.stage_problem())
             .or_else(|| self.penalty_problem())
             .or_else(|| self.budget_problem())
@@ -228,7 +228,10 @@ impl Program {
     fn block_problem(&self, block: &BlockSpace) -> Option<String> {
         let [low, high] = block.widths;
         if low == 0 || low > high || high > MAX_WIDTH || low % self.step != 0 || high % self.step != 0 {
-            return Some(format!("`widths` {low}..{high} are no multiples of {} up to {MAX_WIDTH}", self.step));
+            return Some(format!(
+                "`widths` {low}..{high} are no multiples of {} up to {MAX_WIDTH}",
+                self.step
+            ));
         }
         if !(1..=2).contains(&block.stride) {
             return Some(format!("`stride` is {}, must be 1 or 2", block.stride));

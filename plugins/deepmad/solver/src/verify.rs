@@ -118,7 +118,8 @@ pub fn count(program: &Program, choices: &[Choice]) -> Direct {
                 let kernel = block.kernels.iter().position(|k| *k == choice.kernel).unwrap_or(0);
                 let cost = &costs.blocks[i][kernel];
                 let (out, neck) = (f64::from(choice.width), f64::from(choice.neck));
-                additive += if unit == 0 { cost.first.at(width, out, neck) } else { cost.rest.at(0.0, out, neck) };
+                additive +=
+                    if unit == 0 { cost.first.at(width, out, neck) } else { cost.rest.at(0.0, out, neck) };
                 additive += cost.necks.get((choice.neck / program.step) as usize).copied().unwrap_or(0.0);
             }
             width = f64::from(choice.width);
@@ -151,7 +152,15 @@ fn convolutions(kind: Kind, choice: &Choice, width: f64, side: f64, stride: f64)
 }
 
 /// Adds what is no layer: the shortcut and squeeze-and-excitation.
-fn shortcut(direct: &mut Direct, kind: Kind, choice: &Choice, width: f64, side: f64, stride: f64, first: bool) {
+fn shortcut(
+    direct: &mut Direct,
+    kind: Kind,
+    choice: &Choice,
+    width: f64,
+    side: f64,
+    stride: f64,
+    first: bool,
+) {
     let out = f64::from(choice.width);
     let after = side / stride;
     if kind == Kind::Bottleneck && first {

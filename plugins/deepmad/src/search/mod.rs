@@ -3,6 +3,7 @@
 //! `solver` says how the search is done; each solver has a section of settings of its own.
 
 pub mod evolution;
+pub mod solve;
 
 use nashost_plugin_api::{
     component::{Component, PluginResult},
@@ -12,13 +13,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use evolution::Evolution;
+use solve::Solving;
 
 /// How the search is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Solver {
-    /// The evolution of the official code.
+    /// Simulated annealing over the program: seconds.
     #[default]
+    Anneal,
+    /// Annealing, and then branch and bound until the best structure is proven to be the best.
+    Exact,
+    /// The evolution of the official code. Works with any space and any metric.
     Evolution,
 }
 
@@ -30,6 +36,12 @@ pub struct Config {
     pub solver: Solver,
     /// Settings of `evolution`.
     pub evolution: evolution::Config,
+    /// What `anneal` and `exact` solve.
+    pub program: solve::ProgramConfig,
+    /// Settings of the annealing, in `anneal` and `exact`.
+    pub anneal: nashost_deepmad_solver::anneal::Options,
+    /// Settings of the proof, in `exact`.
+    pub exact: nashost_deepmad_solver::exact::Options,
 }
 
 /// The search of DeepMAD.
@@ -43,6 +55,7 @@ pub struct DeepMad {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum State {
     Evolution(Evolution),
+    Solving(Box<Solving>),
 }
 
 /// What [`Strategy::checkpoint`] writes.
@@ -59,7 +72,13 @@ impl Component for DeepMad {
     type Config = Config;
 
     fn create(config: Config) -> PluginResult<Self> {
+        let solving = |prove| {
+            let settings = solve::Config { anneal: config.anneal.clone(), exact: config.exact.clone() };
+            Solving::new(settings, config.program.clone(), prove).map(|s| State::Solving(Box::new(s)))
+        };
         let state = match config.solver {
+            Solver::Anneal => solving(false)?,
+            Solver::Exact => solving(true)?,
             Solver::Evolution => State::Evolution(Evolution::new(config.evolution.clone())?),
         };
         Ok(Self { config, state })
@@ -68,25 +87,32 @@ impl Component for DeepMad {
 
 impl Strategy for DeepMad {
     fn describe(&self) -> StrategyInfo {
-        let State::Evolution(evolution) = &self.state;
+        let (spaces, lag, proposals) = match &self.state {
+            State::Evolution(evolution) => (Vec::new(), evolution.lag(), evolution.proposals()),
+            State::Solving(_) => (vec!["superres".into()], 1, None),
+        };
         StrategyInfo {
             uses_data: false,
             uses_labels: false,
-            valid_spaces: Vec::new(),
+            valid_spaces: spaces,
             default_metric: Some("mad-score".into()),
-            lag: evolution.lag(),
-            proposals: evolution.proposals(),
+            lag,
+            proposals,
         }
     }
 
     fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>> {
-        let State::Evolution(evolution) = &mut self.state;
-        evolution.ask(context, n)
+        match &mut self.state {
+            State::Evolution(evolution) => evolution.ask(context, n),
+            State::Solving(solving) => solving.ask(context),
+        }
     }
 
     fn tell(&mut self, outcomes: &[Outcome]) -> PluginResult<()> {
-        let State::Evolution(evolution) = &mut self.state;
-        outcomes.iter().try_for_each(|outcome| evolution.tell(outcome))
+        outcomes.iter().try_for_each(|outcome| match &mut self.state {
+            State::Evolution(evolution) => evolution.tell(outcome),
+            State::Solving(solving) => solving.tell(outcome),
+        })
     }
 
     fn checkpoint(&self) -> PluginResult<Vec<u8>> {
@@ -104,7 +130,9 @@ impl Strategy for DeepMad {
     }
 
     fn result(&self) -> PluginResult<SearchResult> {
-        let State::Evolution(evolution) = &self.state;
-        evolution.clone().into_result()
+        match &self.state {
+            State::Evolution(evolution) => evolution.clone().into_result(),
+            State::Solving(solving) => solving.result(),
+        }
     }
 }

@@ -40,11 +40,8 @@ impl Prices {
     /// Prices to begin with: each budget is worth about a sixth of the score, and the last stage's need
     /// of entropy a fifth of what entropy is worth there.
     pub(crate) fn initial(chain: &Chain, design: &Design, score: f64) -> Self {
-        let mut prices = Self {
-            resources: [0.0; MAX_RESOURCES],
-            stages: [0.0; MAX_STAGES],
-            anchor: [1.0; MAX_BLOCKS],
-        };
+        let mut prices =
+            Self { resources: [0.0; MAX_RESOURCES], stages: [0.0; MAX_STAGES], anchor: [1.0; MAX_BLOCKS] };
         for (price, resource) in prices.resources.iter_mut().zip(&chain.resources) {
             if resource.max.is_finite() {
                 *price = score.abs() / 6.0 / resource.max;
@@ -116,7 +113,8 @@ pub(crate) fn tighten(
         }
         step(chain, &mut prices, &relaxation, theta, bound - target, FLOOR * target.abs());
         let pull = 1.0 / f64::from(round + 2);
-        for (anchor, depth) in prices.anchor.iter_mut().zip(relaxation.usage.depths).take(chain.blocks.len()) {
+        for (anchor, depth) in prices.anchor.iter_mut().zip(relaxation.usage.depths).take(chain.blocks.len())
+        {
             *anchor += pull * (depth - *anchor);
         }
         prices.clamp(&region);
@@ -128,7 +126,14 @@ pub(crate) fn tighten(
 
 /// One step against the subgradient. Every price is scaled by its budget, so that all are in units of
 /// the objective.
-fn step(chain: &Chain, prices: &mut Prices, relaxation: &Relaxation<'_>, theta: f64, excess: f64, floor: f64) {
+fn step(
+    chain: &Chain,
+    prices: &mut Prices,
+    relaxation: &Relaxation<'_>,
+    theta: f64,
+    excess: f64,
+    floor: f64,
+) {
     let usage = &relaxation.usage;
     // (price, scale, slope of the bound in the scaled price)
     let mut moves: Vec<(&mut f64, f64, f64)> = Vec::new();

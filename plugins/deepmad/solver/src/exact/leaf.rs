@@ -77,7 +77,13 @@ pub(crate) fn variants(chain: &Chain, prices: &Prices) -> Vec<Prices> {
 
 impl<'a> Leaf<'a> {
     /// Searches a region with one depth vector for structures that score more than `floor`.
-    pub(crate) fn search(chain: &'a Chain, region: &Region, prices: &[Prices], floor: f64, limit: u64) -> Ended {
+    pub(crate) fn search(
+        chain: &'a Chain,
+        region: &Region,
+        prices: &[Prices],
+        floor: f64,
+        limit: u64,
+    ) -> Ended {
         let sets: Vec<Relaxation<'_>> =
             prices.iter().map(|prices| Relaxation::solve(chain, region, prices, false)).collect();
         let n = chain.blocks.len();

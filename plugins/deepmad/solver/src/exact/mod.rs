@@ -9,9 +9,11 @@ mod certificate;
 mod curve;
 mod dual;
 mod leaf;
+mod polish;
 mod region;
 mod relaxation;
 mod search;
 
 pub use certificate::{Certificate, Effort};
+pub use polish::polish;
 pub use search::{Options, Progress, Search, SearchError, State, solve};

@@ -53,7 +53,12 @@ impl Region {
         self.widths[..n].iter().all(|[low, high]| low <= high)
     }
 
-    /// The depths, if no block has a choice left.
+    /// Whether every width is decided.
+    pub(crate) fn is_one_width(&self) -> bool {
+        self.widths.iter().all(|[low, high]| low == high)
+    }
+
+    /// Whether every depth is decided.
     pub(crate) fn is_one_depth(&self) -> bool {
         self.depths.iter().all(|[low, high]| low == high)
     }

@@ -392,9 +392,8 @@ impl<'a> Relaxation<'a> {
             }
         }
         let Some((stretch, depth, kernel)) = winner else { return (value, Pick::default()) };
-        let worth = |before: &usize| {
-            rest[before - rest_low] + stretch.slope * self.chain.step * *before as f64
-        };
+        let worth =
+            |before: &usize| rest[before - rest_low] + stretch.slope * self.chain.step * *before as f64;
         let before = (stretch.from..=stretch.to).max_by(|x, y| worth(x).total_cmp(&worth(y)));
         (value, Pick { before: before.unwrap_or(stretch.from), kernel, neck: stretch.neck, depth })
     }
@@ -576,7 +575,8 @@ impl<'a> Relaxation<'a> {
         for (i, bounds) in [(n - 1, &self.last), (n - 2, &self.before_last)] {
             let low = self.region.widths[i][0];
             let good = |bound: &f64| self.constant + bound + self.rounding > target;
-            let (Some(first), Some(last)) = (bounds.iter().position(good), bounds.iter().rposition(good)) else {
+            let (Some(first), Some(last)) = (bounds.iter().position(good), bounds.iter().rposition(good))
+            else {
                 continue;
             };
             let range = &mut region.widths[i];

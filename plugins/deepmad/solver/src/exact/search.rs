@@ -227,7 +227,8 @@ impl Search {
         let begin = Instant::now();
         let nodes = self.pick();
         let target = self.target();
-        let work = |node: &Node| if stop() { None } else { Some(expand(&self.chain, node, target, &self.state)) };
+        let work =
+            |node: &Node| if stop() { None } else { Some(expand(&self.chain, node, target, &self.state)) };
         let outcomes: Option<Vec<Outcome>> = nodes.par_iter().map(work).collect();
         let Some(outcomes) = outcomes else {
             self.state.open.extend(nodes);
@@ -317,7 +318,9 @@ fn expand(chain: &Chain, node: &Node, target: f64, state: &State) -> Outcome {
     let sets = variants(chain, &prices);
     effort.relaxations += sets.len() as u64;
     effort.searches += 1;
-    let ended = Leaf::search(chain, &region, &sets, target, state.options.limit);
+    // One vector of widths cannot be split any more.
+    let limit = if region.is_one_width() { u64::MAX } else { state.options.limit };
+    let ended = Leaf::search(chain, &region, &sets, target, limit);
     effort.nodes += ended.nodes;
     if ended.complete {
         // Everything above the target would have been found.
@@ -332,7 +335,11 @@ fn split_depths(tightened: &Tightened) -> Vec<Region> {
     let region = &tightened.region;
     let spread = |i: usize| {
         let [low, high] = region.depths[i];
-        if low == high { f64::NEG_INFINITY } else { f64::from(high - low) * (0.1 + tightened.disagreement[i]) }
+        if low == high {
+            f64::NEG_INFINITY
+        } else {
+            f64::from(high - low) * (0.1 + tightened.disagreement[i])
+        }
     };
     let i = (0..region.depths.len()).max_by(|x, y| spread(*x).total_cmp(&spread(*y))).unwrap_or(0);
     let [low, high] = region.depths[i];
@@ -353,10 +360,6 @@ fn split_widths(region: &Region, blocks: usize) -> Vec<Region> {
     };
     let i = (0..blocks).max_by(|x, y| ratio(*x).total_cmp(&ratio(*y))).unwrap_or(0);
     let [low, high] = region.widths[i];
-    if low == high {
-        // A single vector of widths: the search must go to its end.
-        return vec![*region];
-    }
     let at = ((low * high) as f64).sqrt() as usize;
     region.split_width(i, at.clamp(low, high - 1)).to_vec()
 }

@@ -19,7 +19,8 @@ fn extend(program: &Program, choices: &mut Vec<Choice>, visit: &mut dyn FnMut(&D
         return;
     };
     let [low, high] = block.widths;
-    let necks: Vec<u32> = if block.kind == Kind::Conv { vec![0] } else { (1..=12).map(|i| i * program.step).collect() };
+    let necks: Vec<u32> =
+        if block.kind == Kind::Conv { vec![0] } else { (1..=12).map(|i| i * program.step).collect() };
     for width in (low..=high).step_by(program.step as usize) {
         if let Some(before) = choices.last().map(|choice| choice.width) {
             if width < before || block.growth.is_some_and(|growth| width > growth * before) {
@@ -59,7 +60,8 @@ fn block(kind: Kind) -> impl Strategy<Value = BlockSpace> {
         ]
         .boxed()
     } else {
-        prop_oneof![Just(Necks::Ratios(vec![1.5, 2.0, 3.0])), Just(Necks::Range { least: 1.0, most: 3.0 })].boxed()
+        prop_oneof![Just(Necks::Ratios(vec![1.5, 2.0, 3.0])), Just(Necks::Range { least: 1.0, most: 3.0 })]
+            .boxed()
     };
     (1..=2_u32, 0..=1_u32, 1..=2_u32, prop::option::of(2..=4_u32), necks, 1..=2_usize, 1..=3_u32).prop_map(
         move |(stride, low, more, growth, necks, kernels, depth)| BlockSpace {
@@ -125,7 +127,15 @@ pub(crate) fn small_programs() -> impl Strategy<Value = Program> {
 /// A cost with every monomial and a table over bottlenecks.
 fn latency(chain: &[BlockSpace]) -> Additive {
     let cost = |kernel: u32| UnitCost {
-        first: Monomials { one: 3.0, cin: 0.1, b: 0.2, cin_b: 0.01, b2: 0.002, cin_c: 0.003, ..Monomials::default() },
+        first: Monomials {
+            one: 3.0,
+            cin: 0.1,
+            b: 0.2,
+            cin_b: 0.01,
+            b2: 0.002,
+            cin_c: 0.003,
+            ..Monomials::default()
+        },
         rest: Monomials { one: 2.0, c: 0.1, c_b: 0.01 * f64::from(kernel), ..Monomials::default() },
         // Uneven, as measured tables are.
         necks: (0..=12).map(|i| f64::from((i * 7) % 5)).collect(),

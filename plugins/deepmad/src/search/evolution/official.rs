@@ -44,7 +44,7 @@ impl Host {
     }
 
     fn run(&self, iterations: u64) -> SearchResult {
-        let config = json!({"evolution": {"iterations": iterations, "lag": 1}});
+        let config = json!({"solver": "evolution", "evolution": {"iterations": iterations, "lag": 1}});
         let mut search =
             DeepMad::create(serde_json::from_value(config).expect("a configuration")).expect("valid");
         while let Some(request) = search.ask(self, 1).expect("the search goes on").pop() {

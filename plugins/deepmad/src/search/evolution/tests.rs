@@ -243,7 +243,7 @@ fn misuse_is_an_error() {
     search.tell(std::slice::from_ref(&outcome)).unwrap();
     assert_eq!(search.tell(&[outcome]).unwrap_err().to_string(), "proposal 1 is not open");
     for config in [json!({"population": 0}), json!({"lag": 0}), json!({"max_rejects": 0})] {
-        let config = serde_json::from_value(json!({"evolution": config})).unwrap();
+        let config = serde_json::from_value(json!({"solver": "evolution", "evolution": config})).unwrap();
         assert!(DeepMad::create(config).is_err());
     }
     assert!(serde_json::from_value::<crate::search::Config>(json!({"solver": "magic"})).is_err());
