@@ -9,9 +9,10 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 6] = [
+pub const SHIPPED: [&str; 7] = [
     "nashost_costs",
     "nashost_datasets",
+    "nashost_deepmad",
     "nashost_metrics",
     "nashost_resnet50",
     "nashost_superres",

@@ -6,7 +6,8 @@ use nashost::{
     device,
     plugin::{Registry, SearchPath},
 };
-use nashost_plugin_torch::{ForeignHandover, check_handover};
+use nashost_plugin_api::architecture::Geometry;
+use nashost_plugin_torch::{ForeignHandover, Mode, Network, check_handover, gaussian};
 use nashost_tests::{Sandbox, Set, library};
 use predicates::{prelude::PredicateBooleanExt as _, str::contains};
 use serde_json::json;
@@ -26,6 +27,42 @@ fn tensors_go_through_plugins_and_come_back() {
 
     let torchless = registry.prediction_metric("f1", &json!({})).unwrap();
     assert!(ForeignHandover::of(torchless.instance()).is_none());
+}
+
+/// Builds a preset of `superres` through the plugin's file and sends two images through it.
+fn forward(registry: &Registry, preset: &str) -> Vec<i64> {
+    let geometry = Geometry { input: [3, 32, 32], outputs: 5 };
+    let space = registry.architecture("superres", &json!({"initial": preset})).unwrap();
+    let graph = space.graph(&space.initial().unwrap(), &geometry).unwrap();
+    let network = Network::new(graph).unwrap();
+    let weights = network.initialize(1);
+    let _no_grad = tch::no_grad_guard();
+    let logits = network.forward(&weights, &gaussian(2, &[2, 3, 32, 32]), Mode::Train).unwrap();
+    assert!(logits.isfinite().all().int64_value(&[]) == 1, "{preset}");
+    logits.size()
+}
+
+fn superres() -> Registry {
+    let places = SearchPath { places: vec![library("nashost_superres")] };
+    Registry::new(&places, None, device::libtorch_abi())
+}
+
+#[test]
+fn a_network_of_every_tinynas_class_runs() {
+    let registry = superres();
+    for preset in ["deepmad-r18", "damoyolo-k1kx-start", "damoyolo-kxkx-start", "mbv2-start", "29m-288-start"]
+    {
+        assert_eq!(forward(&registry, preset), [2, 5], "{preset}");
+    }
+}
+
+#[test]
+#[ignore = "long: cargo xtask test --long"]
+fn every_tinynas_preset_runs() {
+    let registry = superres();
+    for preset in nashost_tinynas::preset::PRESETS {
+        assert_eq!(forward(&registry, preset.name), [2, 5], "{}", preset.name);
+    }
 }
 
 #[test]

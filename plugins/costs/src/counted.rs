@@ -67,28 +67,49 @@ impl Quantity for ActivationMemory {
     }
 }
 
-/// A configuration without keys.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NoOptions {}
+/// Which way a count is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Better {
+    /// Small is good: a cost.
+    #[default]
+    Lower,
+    /// Large is good: a control for scores, many of which are said to measure little else.
+    Higher,
+}
 
-/// An architecture metric that answers `Q`; lower is better.
+/// Configuration of [`Counted`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CountedConfig {
+    /// Which way the search goes; budgets do not look at it.
+    pub better: Better,
+}
+
+/// An architecture metric that answers `Q`.
 #[derive(Debug)]
-pub struct Counted<Q>(PhantomData<Q>);
+pub struct Counted<Q> {
+    better: Better,
+    quantity: PhantomData<Q>,
+}
 
 impl<Q: Quantity> Component for Counted<Q> {
     const ID: &'static str = Q::ID;
     const DESCRIPTION: &'static str = Q::DESCRIPTION;
-    type Config = NoOptions;
+    type Config = CountedConfig;
 
-    fn create(_: NoOptions) -> PluginResult<Self> {
-        Ok(Self(PhantomData))
+    fn create(config: CountedConfig) -> PluginResult<Self> {
+        Ok(Self { better: config.better, quantity: PhantomData })
     }
 }
 
 impl<Q: Quantity> ArchitectureMetric for Counted<Q> {
     fn describe(&self) -> ArchitectureMetricInfo {
-        ArchitectureMetricInfo { direction: Direction::Lower, unit: Q::UNIT.to_owned(), parallel: true }
+        let direction = match self.better {
+            Better::Lower => Direction::Lower,
+            Better::Higher => Direction::Higher,
+        };
+        ArchitectureMetricInfo { direction, unit: Q::UNIT.to_owned(), parallel: true }
     }
 
     fn score(&self, candidates: &[Candidate], _: &ScoreContext) -> PluginResult<Vec<Score>> {

@@ -1,6 +1,9 @@
 //! The metrics through the traits that the host uses.
 
-use nashost_costs::{ActivationMemory, Counted, Latency, LatencyConfig, Macs, NoOptions, Params};
+use nashost_costs::{
+    ActivationMemory, Better, Counted, CountedConfig, Latency, LatencyConfig, Macs, Params, Random,
+    RandomConfig,
+};
 use nashost_plugin_api::{
     architecture::Geometry,
     component::Component as _,
@@ -39,11 +42,11 @@ fn values(metric: &impl ArchitectureMetric, candidates: &[Candidate]) -> Vec<Opt
 #[test]
 fn counts_follow_the_graph() {
     let candidates = [candidate(4), candidate(8)];
-    let params = Counted::<Params>::create(NoOptions {}).unwrap();
+    let params = Counted::<Params>::create(CountedConfig::default()).unwrap();
     assert_eq!(values(&params, &candidates), [Some(108.0 + 10.0), Some(216.0 + 18.0)]);
-    let macs = Counted::<Macs>::create(NoOptions {}).unwrap();
+    let macs = Counted::<Macs>::create(CountedConfig::default()).unwrap();
     assert_eq!(values(&macs, &candidates), [Some(108.0 * 64.0 + 8.0), Some(216.0 * 64.0 + 16.0)]);
-    let memory = Counted::<ActivationMemory>::create(NoOptions {}).unwrap();
+    let memory = Counted::<ActivationMemory>::create(CountedConfig::default()).unwrap();
     // Image and convolution.
     assert_eq!(values(&memory, &candidates), [Some(4.0 * (192.0 + 256.0)), Some(4.0 * (192.0 + 512.0))]);
     assert_eq!(params.describe().direction, Direction::Lower);
@@ -51,9 +54,32 @@ fn counts_follow_the_graph() {
 }
 
 #[test]
+fn counts_may_be_scores() {
+    let params = Counted::<Params>::create(CountedConfig { better: Better::Higher }).unwrap();
+    assert_eq!(params.describe().direction, Direction::Higher);
+    assert_eq!(values(&params, &[candidate(4)]), [Some(118.0)]);
+}
+
+#[test]
+fn random_scores_are_uniform_and_belong_to_structures() {
+    let random = |seed| Random::create(RandomConfig { seed }).unwrap();
+    let many: Vec<Candidate> =
+        (0..4000_usize).map(|spec| Candidate { spec: spec.into(), ..candidate(1) }).collect();
+    let scores: Vec<f64> = values(&random(1), &many).into_iter().map(Option::unwrap).collect();
+    let mut tenths = [0_u32; 10];
+    scores.iter().for_each(|score| tenths[(score * 10.0) as usize] += 1);
+    // 400 each, with a standard deviation of 19.
+    assert!(tenths.iter().all(|&count| (280..520).contains(&count)), "{tenths:?}");
+    // Neither the position, nor the candidate's own seed, nor its network matter.
+    let again = Candidate { seed: 99, spec: 7_usize.into(), ..candidate(3) };
+    assert_eq!(values(&random(1), std::slice::from_ref(&again)), [Some(scores[7])]);
+    assert_ne!(values(&random(2), &[again]), [Some(scores[7])]);
+}
+
+#[test]
 fn an_invalid_graph_is_undefined_with_a_reason() {
     let latency = Latency::create(LatencyConfig::default()).unwrap();
-    let params = Counted::<Params>::create(NoOptions {}).unwrap();
+    let params = Counted::<Params>::create(CountedConfig::default()).unwrap();
     let mut scores = params.score(&[invalid()], &context("cpu")).unwrap();
     scores.extend(latency.score(&[invalid()], &context("cpu")).unwrap());
     for score in scores {

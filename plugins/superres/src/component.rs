@@ -4,34 +4,61 @@ use nashost_plugin_api::{
     architecture::{Architecture, ArchitectureInfo, Counters, Geometry, Spec},
     component::{Component, PluginResult},
     graph::Graph,
-    seed,
+    seed::{self, Rng},
 };
+use nashost_tinynas::{count, stage};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::{
-    mutation::{Mutator, Space, TypeWeights},
+    chain::{Chain, Format},
+    mutation::{self, TypeWeights},
     network,
     official::{self, Mode},
-    plainnet, preset,
-    structure::Structure,
+    plainnet, preset, tinynas,
 };
+
+/// A search space: which blocks there are, and how mutation changes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Space {
+    /// ZenNAS, ResNet-like: basic and bottleneck blocks with kernels 3, 5, 7. Widths up to 2048.
+    #[default]
+    Xxbl,
+    /// ZenNAS, MobileNet-like: inverted depthwise blocks with expansion 1, 2, 4, 6 and kernels 3,
+    /// 5, 7. A 1×1 `SuperConv…` (the last block) keeps its width.
+    Idw,
+    /// DeepMAD, ResNet-like: bottlenecks `SuperResK1KXK1` with kernels 3, 5.
+    K1kxk1,
+    /// DAMO-YOLO, small: `SuperResK1KX` with kernel 3.
+    K1kx,
+    /// DAMO-YOLO, medium: `SuperResKXKX` with kernel 3.
+    Kxkx,
+    /// DeepMAD, MobileNet-like: `SuperResK1DWK1` with kernels 3, 5.
+    K1dwk1,
+    /// DeepMAD, with excitation: `SuperResK1DWSEK1` with kernels 3, 5, 7.
+    K1dwsek1,
+}
 
 /// Configuration of [`SuperRes`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Which residual blocks mutation may use.
+    /// Which blocks mutation may use, and how it changes them.
     pub space: Space,
-    /// The structure to start from: the name of a preset (`cifar`, `imagenet`, `imagenet-idw`,
-    /// `zennet-cifar-0.5m`, `zennet-cifar-1m`, `zennet-imagenet-0.2ms`, `-0.5ms`, `-0.8ms`,
-    /// `-1.2ms`) or a PlainNet string.
+    /// The structure to start from: the name of a preset (ZenNAS: `cifar`, `imagenet`,
+    /// `imagenet-idw`, `zennet-cifar-0.5m`, `zennet-cifar-1m`, `zennet-imagenet-0.2ms`, `-0.5ms`,
+    /// `-0.8ms`, `-1.2ms`; TinyNAS: `deepmad-r18`, `deepmad-cifar-start` and others), a PlainNet
+    /// string, or the text of a TinyNAS list or file.
     pub initial: String,
-    /// Adds squeeze-and-excitation to the residual units. The official counters leave it out.
+    /// Adds squeeze-and-excitation to the residual units of ZenNAS structures. The official
+    /// counters leave it out.
     pub se: bool,
-    /// How likely the classes of residual blocks are.
+    /// How likely the classes of residual blocks are; `xxbl` and `idw` only.
     pub type_weights: TypeWeights,
-    /// Number of single-block mutations between the initial structure and a sample.
+    /// Settings of DeepMAD's mutations; the other spaces only.
+    pub tinynas: tinynas::Settings,
+    /// Number of single mutations between the initial structure and a sample.
     #[schemars(range(max = 100_000))]
     pub sample_steps: u32,
 }
@@ -43,46 +70,94 @@ impl Default for Config {
             initial: "cifar".into(),
             se: false,
             type_weights: TypeWeights::Official,
+            tinynas: tinynas::Settings::default(),
             sample_steps: 20,
         }
     }
 }
 
-/// Chains of super-blocks, the space of ZenNAS.
+/// The mutation of a space.
+#[derive(Debug, Clone)]
+enum Mutator {
+    Zennas(mutation::Mutator),
+    Tinynas(tinynas::Mutator),
+}
+
+impl Mutator {
+    fn new(config: &Config) -> Self {
+        let zennas = |space| Self::Zennas(mutation::Mutator::new(space, config.type_weights));
+        let tinynas = |space| Self::Tinynas(tinynas::Mutator::new(space, config.tinynas.clone()));
+        match config.space {
+            Space::Xxbl => zennas(mutation::Space::Xxbl),
+            Space::Idw => zennas(mutation::Space::Idw),
+            Space::K1kxk1 => tinynas(tinynas::Space::K1kxk1),
+            Space::K1kx => tinynas(tinynas::Space::K1kx),
+            Space::Kxkx => tinynas(tinynas::Space::Kxkx),
+            Space::K1dwk1 => tinynas(tinynas::Space::K1dwk1),
+            Space::K1dwsek1 => tinynas(tinynas::Space::K1dwsek1),
+        }
+    }
+
+    fn mutate(&self, chain: &Chain, strength: u32, rng: &mut Rng) -> PluginResult<Chain> {
+        match (self, chain) {
+            (Self::Zennas(mutator), Chain::Zennas(structure)) => {
+                Ok(Chain::Zennas(mutator.mutate(structure, strength, rng)))
+            }
+            (Self::Tinynas(mutator), Chain::Tinynas(structure)) => {
+                Ok(Chain::Tinynas(mutator.mutate(structure, strength, rng)?))
+            }
+            (Self::Zennas(_), Chain::Tinynas(_)) => Err("a TinyNAS structure cannot be mutated in the spaces \
+                 `xxbl` and `idw`; set `space` to `k1kxk1` or another of DeepMAD's"
+                .into()),
+            (Self::Tinynas(_), Chain::Zennas(_)) => Err("a ZenNAS structure cannot be mutated in the spaces of \
+                 DeepMAD; set `initial` to a TinyNAS structure such as `deepmad-cifar-start`, or `space` to `xxbl` \
+                 or `idw`"
+                .into()),
+        }
+    }
+}
+
+/// Chains of super-blocks, the spaces of ZenNAS and DeepMAD.
 #[derive(Debug, Clone)]
 pub struct SuperRes {
     mutator: Mutator,
-    initial: Structure,
+    initial: Chain,
     excitation: bool,
     sample_steps: u32,
 }
 
 /// Reads `initial` of the configuration.
-fn initial(text: &str) -> PluginResult<Structure> {
+fn initial(text: &str) -> PluginResult<Chain> {
     if let Some(preset) = preset::find(text) {
-        return Ok(plainnet::parse(preset.structure)?);
+        return Ok(Chain::Zennas(plainnet::parse(preset.structure)?));
     }
-    if text.contains('(') {
-        return plainnet::parse(text).map_err(|error| format!("`initial`: {error}").into());
+    if let Some(preset) = nashost_tinynas::preset::find(text) {
+        return Ok(Chain::Tinynas(preset.structure()));
     }
-    let hint = preset::suggest(text).map(|name| format!(", did you mean `{name}`?")).unwrap_or_default();
-    let names: Vec<&str> = preset::PRESETS.iter().map(|preset| preset.name).collect();
-    Err(format!(
-        "`initial`: `{text}` is neither a PlainNet string nor a preset{hint} (presets: {})",
-        names.join(", ")
-    )
-    .into())
+    let format = if text.trim_start().starts_with(['[', '{']) {
+        Format::Tinynas
+    } else if text.contains('(') {
+        Format::PlainNet
+    } else {
+        let hint = preset::suggest(text).map(|name| format!(", did you mean `{name}`?")).unwrap_or_default();
+        return Err(format!(
+            "`initial`: `{text}` is neither a PlainNet string, a TinyNAS list nor a preset{hint} (presets: {})",
+            preset::names().collect::<Vec<_>>().join(", ")
+        )
+        .into());
+    };
+    format.read(text).map_err(|error| format!("`initial`: {error}").into())
 }
 
 impl Component for SuperRes {
     const ID: &'static str = "superres";
     const DESCRIPTION: &'static str =
-        "Chains of ZenNAS super-blocks: ResNet-like and MobileNet-like networks.";
+        "Chains of super-blocks of ZenNAS and DeepMAD: ResNet-like and MobileNet-like networks.";
     type Config = Config;
 
     fn create(config: Config) -> PluginResult<Self> {
         Ok(Self {
-            mutator: Mutator::new(config.space, config.type_weights),
+            mutator: Mutator::new(&config),
             initial: initial(&config.initial)?,
             excitation: config.se,
             sample_steps: config.sample_steps,
@@ -93,10 +168,12 @@ impl Component for SuperRes {
 impl Architecture for SuperRes {
     fn describe(&self) -> ArchitectureInfo {
         ArchitectureInfo {
-            spec_schema: schema_for!(Structure).to_value(),
+            spec_schema: schema_for!(Chain).to_value(),
             searchable: true,
             source: "Lin et al., Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition, \
-                     ICCV 2021; code idstcv/ZenNAS"
+                     ICCV 2021, code idstcv/ZenNAS; Shen et al., DeepMAD: Mathematical Architecture \
+                     Design for Deep Convolutional Neural Network, CVPR 2023, code \
+                     alibaba/lightweight-neural-architecture-search"
                 .into(),
         }
     }
@@ -105,56 +182,66 @@ impl Architecture for SuperRes {
         Ok(self.initial.to_spec())
     }
 
-    /// Walks from the initial structure: the official code has no other way to draw a structure.
+    /// Walks from the initial structure: the official codes have no other way to draw a structure.
     fn sample(&self, seed: u64) -> PluginResult<Spec> {
         let mut rng = seed::rng(seed);
-        let mut structure = self.initial.clone();
+        let mut chain = self.initial.clone();
         for _ in 0..self.sample_steps {
-            structure = self.mutator.mutate(&structure, 1, &mut rng);
+            chain = self.mutator.mutate(&chain, 1, &mut rng)?;
         }
-        Ok(structure.to_spec())
+        Ok(chain.to_spec())
     }
 
     fn mutate(&self, spec: &Spec, strength: u32, seed: u64) -> PluginResult<Spec> {
-        let structure = Structure::try_from(spec)?;
-        Ok(self.mutator.mutate(&structure, strength, &mut seed::rng(seed)).to_spec())
+        Ok(self.mutator.mutate(&Chain::try_from(spec)?, strength, &mut seed::rng(seed))?.to_spec())
     }
 
     fn graph(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Graph> {
-        let structure = Structure::try_from(spec)?;
-        structure.check_channels()?;
-        Ok(network::build(&structure, self.excitation, geometry))
+        match Chain::try_from(spec)? {
+            Chain::Zennas(structure) => {
+                structure.check_channels()?;
+                Ok(network::build(&structure, self.excitation, geometry))
+            }
+            Chain::Tinynas(structure) => Ok(tinynas::build(&structure, geometry)?),
+        }
     }
 
     /// Counts as the official search does for its budgets: `official.params`, `official.flops`
-    /// (multiply-adds) and `official.layers`, without squeeze-and-excitation. See
-    /// [`official`] for how they differ from the truth.
+    /// (multiply-adds) and `official.layers`; for TinyNAS structures also
+    /// `official.efficient_score`, if their blocks have one. See [`official`] and
+    /// [`nashost_tinynas::count`] for how they differ from the truth.
     fn counters(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Counters> {
-        let structure = Structure::try_from(spec)?;
-        let counts = official::count(&structure, Mode::default(), geometry.input, geometry.outputs);
-        Ok(Counters::from([
-            ("official.params".to_owned(), counts.params),
-            ("official.flops".to_owned(), counts.flops),
-            ("official.layers".to_owned(), counts.layers as f64),
-        ]))
+        let counters = |params, flops, layers: usize| {
+            Counters::from([
+                ("official.params".to_owned(), params),
+                ("official.flops".to_owned(), flops),
+                ("official.layers".to_owned(), layers as f64),
+            ])
+        };
+        Ok(match Chain::try_from(spec)? {
+            Chain::Zennas(structure) => {
+                let counts = official::count(&structure, Mode::default(), geometry.input, geometry.outputs);
+                counters(counts.params, counts.flops, counts.layers)
+            }
+            Chain::Tinynas(structure) => {
+                let [_, height, width] = geometry.input;
+                let counts = count::count(&structure, [height, width]);
+                let mut counters = counters(counts.params, counts.flops, counts.layers);
+                if let Ok(score) = stage::efficient_score(&structure) {
+                    counters.insert("official.efficient_score".to_owned(), score);
+                }
+                counters
+            }
+        })
     }
 
     fn import(&self, format: &str, text: &str) -> PluginResult<Spec> {
-        check_format(format)?;
-        Ok(plainnet::parse(text)?.to_spec())
+        Ok(Format::find(format)?.read(text)?.to_spec())
     }
 
     fn export(&self, format: &str, spec: &Spec) -> PluginResult<String> {
-        check_format(format)?;
-        Ok(Structure::try_from(spec)?.to_string())
+        Format::find(format)?.write(&Chain::try_from(spec)?)
     }
-}
-
-fn check_format(format: &str) -> PluginResult<()> {
-    if format == "plainnet" {
-        return Ok(());
-    }
-    Err(format!("unknown structure format `{format}`, this space has `plainnet`").into())
 }
 
 #[cfg(test)]
@@ -174,7 +261,7 @@ mod tests {
         assert_eq!(named.export("plainnet", &named.initial().unwrap()).unwrap(), text);
         let error = |config| space(config).unwrap_err().to_string();
         assert!(error(serde_json::json!({"initial": "imagnet"})).starts_with(
-            "`initial`: `imagnet` is neither a PlainNet string nor a preset, did you mean `imagenet`?"
+            "`initial`: `imagnet` is neither a PlainNet string, a TinyNAS list nor a preset, did you mean `imagenet`?"
         ));
         assert_eq!(
             error(serde_json::json!({"initial": "SuperConvK3BNRELU(3,8,1)"})),
@@ -206,9 +293,45 @@ mod tests {
     }
 
     #[test]
-    fn other_formats_are_refused() {
-        let space = space(serde_json::json!({})).unwrap();
-        let error = space.import("tinynas", "").unwrap_err().to_string();
-        assert_eq!(error, "unknown structure format `tinynas`, this space has `plainnet`");
+    fn formats_belong_to_a_vocabulary() {
+        let space = space(serde_json::json!({"initial": "deepmad-r18"})).unwrap();
+        let spec = space.initial().unwrap();
+        for format in ["tinynas", "tinynas-json"] {
+            let text = space.export(format, &spec).unwrap();
+            assert_eq!(space.import(format, &text).unwrap(), spec);
+        }
+        let error = |format| space.export(format, &spec).unwrap_err().to_string();
+        assert_eq!(
+            error("plainnet"),
+            "a TinyNAS structure can be written as `tinynas` or `tinynas-json` only"
+        );
+        assert_eq!(
+            error("onnx"),
+            "unknown structure format `onnx`, this space has `plainnet`, `tinynas`, `tinynas-json`"
+        );
+        let zennas = space.import("plainnet", "SuperConvK3BNRELU(3,8,1,1)").unwrap();
+        let error = space.export("tinynas", &zennas).unwrap_err().to_string();
+        assert_eq!(error, "a ZenNAS structure can be written as `plainnet` only");
+    }
+
+    #[test]
+    fn a_tinynas_list_is_a_spec_and_an_initial_structure() {
+        let list = "[{'class': 'ConvKXBNRELU', 'in': 3, 'out': 8, 's': 2, 'k': 3}]";
+        let named = space(serde_json::json!({"initial": list, "space": "k1kxk1"})).unwrap();
+        let spec = serde_json::json!([{"class": "ConvKXBNRELU", "in": 3, "out": 8, "s": 2, "k": 3}]);
+        assert_eq!(named.initial().unwrap(), spec);
+        assert_eq!(named.counters(&spec, &GEOMETRY).unwrap()["official.params"], 232.0);
+        assert!(named.graph(&spec, &GEOMETRY).is_ok());
+    }
+
+    #[test]
+    fn mutation_needs_the_space_of_the_vocabulary() {
+        for (config, hint) in [
+            (serde_json::json!({"initial": "deepmad-r18"}), "set `space` to `k1kxk1`"),
+            (serde_json::json!({"space": "k1kxk1"}), "such as `deepmad-cifar-start`"),
+        ] {
+            let error = space(config).unwrap().sample(1).unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! Architecture component `superres`: chains of ZenNAS super-blocks.
+//! Architecture component `superres`: chains of super-blocks, in the words of ZenNAS and of TinyNAS
+//! (DeepMAD).
 //!
-//! A [`Structure`](structure::Structure) is a list of super-blocks; as a spec it is a JSON list
+//! A spec is a JSON list. With ZenNAS's super-blocks, a [`Structure`](structure::Structure), it is
 //! such as
 //!
 //! ```json
@@ -9,15 +10,18 @@
 //! ```
 //!
 //! and as text the official code's PlainNet string
-//! `SuperConvK3BNRELU(3,8,1,1)SuperResK1K5K1(8,16,2,8,2)` (see [`plainnet`]). Networks are such a
-//! chain, global average pooling and a linear classifier. [`mutation`] holds the two official
-//! search spaces, [`official`] the official counters for published budgets.
+//! `SuperConvK3BNRELU(3,8,1,1)SuperResK1K5K1(8,16,2,8,2)` (see [`plainnet`]). With TinyNAS's blocks it
+//! is the official list itself (see [`nashost_tinynas`]), as in `best_structure.json`. Networks are
+//! such a chain, global average pooling and a linear classifier. [`mutation`] holds the two search
+//! spaces of ZenNAS and [`official`] its counters, [`tinynas`] the search spaces of DeepMAD.
 //!
-//! Source: Lin et al., *Zen-NAS*, ICCV 2021, and the code idstcv/ZenNAS.
+//! Source: Lin et al., *Zen-NAS*, ICCV 2021, and the code idstcv/ZenNAS; Shen et al., *DeepMAD*,
+//! CVPR 2023, and the code alibaba/lightweight-neural-architecture-search.
 
 #![deny(unsafe_code)]
 
 pub mod block;
+pub mod chain;
 mod component;
 pub mod mutation;
 mod network;
@@ -25,9 +29,10 @@ pub mod official;
 pub mod plainnet;
 pub mod preset;
 pub mod structure;
+pub mod tinynas;
 mod unit;
 
-pub use component::{Config, SuperRes};
+pub use component::{Config, Space, SuperRes};
 
 nashost_plugin_api::register!(architecture: SuperRes);
 nashost_plugin_api::export_plugin!(manifest: include_str!("../manifest.json"));

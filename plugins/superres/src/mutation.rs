@@ -1,4 +1,4 @@
-//! The official search spaces and their mutation.
+//! The official search spaces of ZenNAS and their mutation.
 //!
 //! A mutation replaces blocks by random neighbours. Block class, output channels, bottleneck
 //! width and number of layers are drawn independently; the stride never changes, input channels
@@ -17,12 +17,10 @@ use crate::{
 };
 
 /// Which residual blocks there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Space {
     /// ResNet-like (`search_space_XXBL`): basic and bottleneck blocks with kernels 3, 5, 7. Widths
     /// up to 2048.
-    #[default]
     Xxbl,
     /// MobileNet-like (`search_space_IDW_fixfc`): inverted depthwise blocks with expansion 1, 2,
     /// 4, 6 and kernels 3, 5, 7. A 1×1 `SuperConv…` (the last block) keeps its width; others have

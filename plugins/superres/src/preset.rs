@@ -1,4 +1,5 @@
-//! Structures that a configuration may name.
+//! ZenNAS structures that a configuration may name. Those of TinyNAS are in
+//! [`nashost_tinynas::preset`].
 
 /// A named structure.
 #[derive(Debug, Clone, Copy)]
@@ -81,11 +82,16 @@ pub fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
+/// Lists every name a configuration may use, TinyNAS's included.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let tinynas = nashost_tinynas::preset::PRESETS.iter().map(|preset| preset.name);
+    PRESETS.iter().map(|preset| preset.name).chain(tinynas)
+}
+
 /// Finds the name that `name` is probably meant to be.
 pub(crate) fn suggest(name: &str) -> Option<&'static str> {
-    PRESETS
-        .iter()
-        .map(|preset| (strsim::jaro_winkler(preset.name, name), preset.name))
+    names()
+        .map(|known| (strsim::jaro_winkler(known, name), known))
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
@@ -109,6 +115,7 @@ mod tests {
     fn misspelt_names_get_a_suggestion() {
         assert_eq!(suggest("zennet-cifar-1M"), Some("zennet-cifar-1m"));
         assert_eq!(suggest("cifr"), Some("cifar"));
-        assert_eq!(suggest("resnet"), None);
+        assert_eq!(suggest("madnas-r50-lik"), Some("madnas-r50-like"));
+        assert_eq!(suggest("attention"), None);
     }
 }

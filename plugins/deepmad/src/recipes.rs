@@ -1,0 +1,72 @@
+//! The recipe of the manifest and the presets: valid, and started within their budgets.
+
+use nashost_plugin_api::{
+    architecture::{Architecture as _, Geometry},
+    component::Component,
+};
+use nashost_superres::SuperRes;
+use serde_json::Value;
+
+use crate::{
+    score::{self, Evaluator},
+    search::DeepMad,
+};
+
+const PRESETS: [(&str, &str); 10] = [
+    ("29m-224", include_str!("../presets/29m-224.toml")),
+    ("29m-288", include_str!("../presets/29m-288.toml")),
+    ("50-layers", include_str!("../presets/50-layers.toml")),
+    ("50m", include_str!("../presets/50m.toml")),
+    ("89m", include_str!("../presets/89m.toml")),
+    ("madnas-mbv2", include_str!("../presets/madnas-mbv2.toml")),
+    ("madnas-r50", include_str!("../presets/madnas-r50.toml")),
+    ("r18", include_str!("../presets/r18.toml")),
+    ("r34", include_str!("../presets/r34.toml")),
+    ("r50", include_str!("../presets/r50.toml")),
+];
+
+fn presets() -> Vec<(&'static str, Value)> {
+    let manifest: Value = serde_json::from_str(include_str!("../manifest.json")).unwrap();
+    let presets = PRESETS.map(|(name, text)| (name, toml::from_str(text).unwrap()));
+    [("recipe", manifest["recipe"].clone())].into_iter().chain(presets).collect()
+}
+
+/// Returns the configuration of the component that a section names.
+fn config<C: Component>(recipe: &Value, section: &str) -> C::Config {
+    let mut config = recipe[section].as_object().unwrap().clone();
+    assert_eq!(config.remove("plugin").unwrap(), C::ID);
+    config.remove("budget");
+    if section == "search" {
+        config.remove("resolution");
+    }
+    serde_json::from_value(config.into()).unwrap()
+}
+
+#[test]
+fn recipes_are_valid_and_start_within_their_budgets() {
+    for (name, recipe) in presets() {
+        DeepMad::create(config::<DeepMad>(&recipe, "search")).unwrap();
+        let space = SuperRes::create(config::<SuperRes>(&recipe, "arch")).unwrap();
+        let side = recipe["search"].get("resolution").or(recipe["train"].get("resolution")).unwrap();
+        let side = side.as_u64().unwrap() as usize;
+        assert_eq!(recipe["arch"]["tinynas"]["image_size"], side, "{name}");
+        let first = space.initial().unwrap();
+        let counters = space.counters(&first, &Geometry { input: [3, side, side], outputs: 8 }).unwrap();
+        for budget in recipe["search"]["budget"].as_array().unwrap() {
+            let value = counters[budget["kind"].as_str().unwrap()];
+            assert!(value < budget["max"].as_f64().unwrap(), "{name}: {budget}");
+            if budget["kind"] == "official.layers" {
+                assert_eq!(recipe["arch"]["tinynas"]["layers"], budget["max"], "{name}");
+            }
+        }
+        let evaluator = Evaluator::new(config::<score::MadScore>(&recipe, "score"));
+        assert!(evaluator.score_spec(&first, [side, side]).is_ok(), "{name}");
+        assert_ne!(space.mutate(&first, 20, 1).unwrap(), first, "{name}");
+    }
+}
+
+#[test]
+fn every_preset_is_listed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/presets");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), PRESETS.len());
+}
