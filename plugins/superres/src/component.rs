@@ -10,6 +10,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use crate::{
+    exact,
     mutation::{Mutator, Space, TypeWeights},
     network,
     official::{self, Mode},
@@ -74,6 +75,22 @@ fn initial(text: &str) -> PluginResult<Structure> {
     .into())
 }
 
+impl SuperRes {
+    fn count(&self, structure: &Structure, geometry: &Geometry) -> Counters {
+        let official = official::count(structure, Mode::default(), geometry.input, geometry.outputs);
+        let exact = exact::count(structure, self.excitation, geometry);
+        let counters = [
+            ("official.params", official.params),
+            ("official.flops", official.flops),
+            ("official.layers", official.layers as f64),
+            ("params", exact.params as f64),
+            ("macs", exact.macs as f64),
+            ("layers", exact.layers as f64),
+        ];
+        counters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
 impl Component for SuperRes {
     const ID: &'static str = "superres";
     const DESCRIPTION: &'static str =
@@ -120,6 +137,12 @@ impl Architecture for SuperRes {
         Ok(self.mutator.mutate(&structure, strength, &mut seed::rng(seed)).to_spec())
     }
 
+    /// Reads and writes structures without a JSON tree between: a tenth of the time.
+    fn mutate_text(&self, spec: &str, strength: u32, seed: u64) -> PluginResult<String> {
+        let structure = Structure::from_json(spec)?;
+        Ok(self.mutator.mutate(&structure, strength, &mut seed::rng(seed)).to_json())
+    }
+
     fn graph(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Graph> {
         let structure = Structure::try_from(spec)?;
         structure.check_channels()?;
@@ -128,15 +151,13 @@ impl Architecture for SuperRes {
 
     /// Counts as the official search does for its budgets: `official.params`, `official.flops`
     /// (multiply-adds) and `official.layers`, without squeeze-and-excitation. See
-    /// [`official`] for how they differ from the truth.
+    /// [`official`] for how they differ from the truth, which `params`, `macs` and `layers` tell.
     fn counters(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Counters> {
-        let structure = Structure::try_from(spec)?;
-        let counts = official::count(&structure, Mode::default(), geometry.input, geometry.outputs);
-        Ok(Counters::from([
-            ("official.params".to_owned(), counts.params),
-            ("official.flops".to_owned(), counts.flops),
-            ("official.layers".to_owned(), counts.layers as f64),
-        ]))
+        Ok(self.count(&Structure::try_from(spec)?, geometry))
+    }
+
+    fn counters_text(&self, spec: &str, geometry: &Geometry) -> PluginResult<Counters> {
+        Ok(self.count(&Structure::from_json(spec)?, geometry))
     }
 
     fn import(&self, format: &str, text: &str) -> PluginResult<Spec> {

@@ -19,6 +19,7 @@
 
 pub mod block;
 mod component;
+mod exact;
 pub mod mutation;
 mod network;
 pub mod official;

@@ -20,9 +20,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 pub(crate) fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     let (a, b) = (ranks(a), ranks(b));
     let middle = (a.len() as f64 - 1.0) / 2.0;
-    let product = |x: &[f64], y: &[f64]| -> f64 {
-        x.iter().zip(y).map(|(x, y)| (x - middle) * (y - middle)).sum()
-    };
+    let product =
+        |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| (x - middle) * (y - middle)).sum() };
     let norm = (product(&a, &a) * product(&b, &b)).sqrt();
     (norm > 0.0).then(|| product(&a, &b) / norm)
 }

@@ -74,8 +74,7 @@ impl Axis {
 impl Border {
     pub(super) fn new(window: &Window, size: [usize; 2]) -> Self {
         let [rows, columns] = [0, 1].map(|axis| Axis::new(window, axis, size[axis]));
-        let (valid, valid_squared) =
-            (rows.valid * columns.valid, rows.valid_squared * columns.valid_squared);
+        let (valid, valid_squared) = (rows.valid * columns.valid, rows.valid_squared * columns.valid_squared);
         let spread = Spread {
             n: rows.nn * columns.nn - valid * valid,
             nw: rows.nw * columns.nw - valid * valid_squared,

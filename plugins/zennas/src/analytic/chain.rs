@@ -54,6 +54,16 @@ enum Expected {
     Relu,
 }
 
+impl Expected {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Conv => "a convolution",
+            Self::BatchNorm(_) => "a batch normalisation",
+            Self::Relu => "a ReLU",
+        }
+    }
+}
+
 /// Reads the layers of the chain from the image to the last feature map.
 ///
 /// # Errors
@@ -66,7 +76,6 @@ pub(super) fn layers(graph: &Graph, batch: u32) -> Result<Vec<Layer>, Undefined>
     for index in path(graph, &resolved)? {
         let node = &graph.nodes[index];
         let input = resolved.shape(resolved.inputs[index][0]);
-        let wrong = |expected| Undefined::Order { node: node.name.clone(), found: node.op.name(), expected };
         expected = match (&node.op, expected) {
             // Dropout is left out of untrained networks, as the Monte-Carlo score does.
             (Op::Identity | Op::Dropout { .. } | Op::DropPath { .. }, same) => same,
@@ -87,16 +96,10 @@ pub(super) fn layers(graph: &Graph, batch: u32) -> Result<Vec<Layer>, Undefined>
                 Expected::Relu
             }
             (Op::Relu, Expected::Relu) => Expected::Conv,
-            (Op::Conv { .. } | Op::BatchNormalization { .. } | Op::Relu, Expected::Conv) => {
-                return Err(wrong("a convolution"));
+            (Op::Conv { .. } | Op::BatchNormalization { .. } | Op::Relu, expected) => {
+                let (node, found) = (node.name.clone(), node.op.name());
+                return Err(Undefined::Order { node, found, expected: expected.name() });
             }
-            (Op::Conv { .. } | Op::BatchNormalization { .. } | Op::Relu, Expected::BatchNorm(_)) => {
-                return Err(wrong("a batch normalisation"));
-            }
-            (Op::Conv { .. } | Op::BatchNormalization { .. } | Op::Relu, Expected::Relu) => {
-                return Err(wrong("a ReLU"));
-            }
-            (Op::Add { residual: true }, _) => return Err(Undefined::ResidualLink(node.name.clone())),
             (op, _) => return Err(Undefined::Operator { node: node.name.clone(), op: op.name() }),
         };
     }

@@ -72,8 +72,7 @@ pub(super) fn scale_gain(root: f64, mean: f64) -> f64 {
     }
     let (a2, m2) = (1.0 / square, mean * mean);
     let first = 0.5 - mean * a2;
-    let second =
-        0.25 * fourth * fourth + (4.0 * m2 + mean) * a2 - 3.0 * m2 * a2 * a2 - 2.0 * mean * square;
+    let second = 0.25 * fourth * fourth + (4.0 * m2 + mean) * a2 - 3.0 * m2 * a2 * a2 - 2.0 * mean * square;
     (second / (first * first) - 1.0) / excess
 }
 
@@ -104,9 +103,8 @@ mod tests {
         // Pairs, by one integral inside the other.
         for rho in [0.05, 0.3, 0.7] {
             let other = f64::sqrt(1.0 - rho * rho);
-            let pair = |f: &dyn Fn(f64) -> f64| {
-                mean_coarse(|a| f(a) * mean_coarse(|b| f(rho * a + other * b)))
-            };
+            let pair =
+                |f: &dyn Fn(f64) -> f64| mean_coarse(|a| f(a) * mean_coarse(|b| f(rho * a + other * b)));
             let exact = pair(&centred) / second;
             assert!((correlation(rho) - exact).abs() < 3e-3, "{rho}: {} vs {exact}", correlation(rho));
             assert!((1.0 - decorrelate(1.0 - rho) - exact).abs() < 3e-3);

@@ -60,6 +60,16 @@ fn official_means_are_met_about_as_well_as_by_an_official_run() {
             analytic.super_blocks(&spec.to_string(), [3, *side, *side]).unwrap()
         })
         .collect();
+    let specs: Vec<(String, [usize; 3])> = runs
+        .iter()
+        .map(|(text, side, ..)| (space.import("plainnet", text).unwrap().to_string(), [3, *side, *side]))
+        .collect();
+    let start = Instant::now();
+    for (spec, input) in specs.iter().cycle().take(100 * specs.len()) {
+        std::hint::black_box(analytic.super_blocks(spec, *input).unwrap());
+    }
+    let each = start.elapsed().as_secs_f64() / (100 * specs.len()) as f64;
+    println!("{:.2} µs a structure, reading its spec included", each * 1e6);
     let means: Vec<f64> = runs.iter().map(|run| run.2).collect();
     let firsts: Vec<f64> = runs.iter().map(|run| run.3).collect();
     let rms = |values: &[f64]| {
@@ -109,7 +119,8 @@ fn the_short_way_equals_the_way_over_the_graph() {
 #[test]
 fn only_super_blocks_have_a_short_way() {
     let short = |spec: Value| Analytic::new(Config::default()).super_blocks(&spec.to_string(), [3, 8, 8]);
-    let block = |name: &str| json!({"block": name, "in": 3, "out": 8, "stride": 1, "bottleneck": 8, "layers": 1});
+    let block =
+        |name: &str| json!({"block": name, "in": 3, "out": 8, "stride": 1, "bottleneck": 8, "layers": 1});
     assert!(short(json!([block("SuperResK1K5K1")])).is_ok());
     for name in ["SuperResK3K5", "SuperResK1K5K3", "SuperConvKxBNRELU", "Attention", "SuperResIDWE2", ""] {
         assert!(short(json!([block(name)])).is_err(), "{name}");
@@ -137,11 +148,13 @@ fn finish(mut g: GraphBuilder, features: &str) -> Graph {
 
 #[test]
 fn terms_of_one_layer_by_hand() {
-    let found = Analytic::new(Config { bn_term: BnTerm::Paper, ..Config::default() }).graph(&one_layer()).unwrap();
+    let found =
+        Analytic::new(Config { bn_term: BnTerm::Paper, ..Config::default() }).graph(&one_layer()).unwrap();
     // Two channels, valid taps per axis on average.
     let variance = 2.0 * (1.0 + 2.0 * 5.0 / 6.0) * (1.0 + 2.0 * 4.0 / 5.0);
     let rho = 1.0 / (1.0 + 1e-4_f64).sqrt();
-    let plain = f64::ln(4.0 * 30.0) + 0.5 * ((1.0 - rho) / std::f64::consts::PI).ln() + 0.5 * f64::ln(variance);
+    let plain =
+        f64::ln(4.0 * 30.0) + 0.5 * ((1.0 - rho) / std::f64::consts::PI).ln() + 0.5 * f64::ln(variance);
     // What is left are the corrections for borders and few channels, of some percent.
     assert!((found - plain).abs() < 0.05, "{found} vs {plain}");
 }

@@ -7,9 +7,7 @@ use nashost_plugin_api::graph::Window;
 use super::{
     Config,
     border::{Border, Borders},
-    moments::{
-        MEAN_SQUARED, NOISE, OVERLAP, correlation, decorrelate, scale_gain, square_correlation,
-    },
+    moments::{MEAN_SQUARED, NOISE, OVERLAP, correlation, decorrelate, scale_gain, square_correlation},
 };
 use crate::score::BnTerm;
 
@@ -217,8 +215,7 @@ impl Walk {
         let positions = self.positions();
         self.width = self.width.min(2.0 * positions / (PI * PI));
         let wave = positions / (2.0 * PI * PI);
-        self.border =
-            self.border * wave / (wave + border.blur) + border.position_variance(0.5, mean);
+        self.border = self.border * wave / (wave + border.blur) + border.position_variance(0.5, mean);
     }
 
     /// Goes through the batch normalisation and counts its running variance.
