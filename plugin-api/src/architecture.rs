@@ -37,6 +37,11 @@ pub struct Geometry {
 /// comparisons and published budgets. The exact counts come from the graph.
 pub type Counters = BTreeMap<String, f64>;
 
+/// Reads the JSON text of a spec.
+pub(crate) fn read_spec(text: &str) -> PluginResult<Spec> {
+    serde_json::from_str(text).map_err(|error| format!("malformed spec: {error}").into())
+}
+
 /// A space of networks, or a single one. Every method is deterministic in its arguments and may
 /// be called from any thread at any time.
 pub trait Architecture: Component + Send + Sync {
@@ -73,12 +78,37 @@ pub trait Architecture: Component + Send + Sync {
 
     /// Counts as a published code counts; empty where there is none.
     ///
+    /// A space that needs no graph to count exactly may also answer `params`, `macs` and `layers`,
+    /// so that searches under such budgets build no graphs. They must equal the graph's costs; the
+    /// host compares them on the first structure.
+    ///
     /// # Errors
     ///
     /// Fails if `spec` is not of this space.
     fn counters(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Counters> {
         let _ = (spec, geometry);
         Ok(Counters::new())
+    }
+
+    /// Does as [`Architecture::mutate`], from the JSON text of a spec to that of another.
+    ///
+    /// This is the form in which specs cross the boundary. A search makes hundreds of thousands of
+    /// mutations; a space may override this to read and write its structures without a detour.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is not a spec of this space.
+    fn mutate_text(&self, spec: &str, strength: u32, seed: u64) -> PluginResult<String> {
+        Ok(self.mutate(&read_spec(spec)?, strength, seed)?.to_string())
+    }
+
+    /// Does as [`Architecture::counters`], from the JSON text of a spec; the same remark.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is not a spec of this space.
+    fn counters_text(&self, spec: &str, geometry: &Geometry) -> PluginResult<Counters> {
+        self.counters(&read_spec(spec)?, geometry)
     }
 
     /// Reads a structure in a published text form (`plainnet`, …).

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    architecture::Spec,
+    architecture::{Spec, read_spec},
     component::{Component, PluginResult},
+    graph::Graph,
     metric::{Direction, Score},
 };
 
@@ -126,6 +127,35 @@ pub trait SearchContext {
     ///
     /// Fails if the structure cannot be counted.
     fn violation(&self, spec: &Spec) -> PluginResult<Option<String>>;
+
+    /// Does as [`SearchContext::mutate`], from the JSON text of a spec to that of another. A long
+    /// search that keeps its structures as text saves most of a mutation's time.
+    ///
+    /// # Errors
+    ///
+    /// Passes on the architecture's error.
+    fn mutate_text(&self, spec: &str, strength: u32, seed: u64) -> PluginResult<String> {
+        Ok(self.mutate(&read_spec(spec)?, strength, seed)?.to_string())
+    }
+
+    /// Does as [`SearchContext::violation`], from the JSON text of a spec.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the structure cannot be counted.
+    fn violation_text(&self, spec: &str) -> PluginResult<Option<String>> {
+        self.violation(&read_spec(spec)?)
+    }
+
+    /// Returns the network of `spec` at the geometry of the search.
+    ///
+    /// # Errors
+    ///
+    /// Passes on the architecture's error; fails if the host is older than this function.
+    fn graph(&self, spec: &Spec) -> PluginResult<Graph> {
+        let _ = spec;
+        Err("the host gives no graphs to strategies".into())
+    }
 
     /// Which way the run's metric is better.
     fn direction(&self) -> Direction;

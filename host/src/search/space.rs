@@ -52,6 +52,7 @@ impl<'a> Space<'a> {
         let space = Self { architecture, geometry, budgets, direction, device: device.to_owned(), seed };
         let first = architecture.initial()?;
         let counters = architecture.counters(&first, &geometry)?;
+        space.check_exact(&first, &counters)?;
         for budget in &space.budgets {
             if !is_exact(&budget.kind) && budget.metric.is_none() && !counters.contains_key(&budget.kind) {
                 let mut known: Vec<&str> = vec!["params", "macs", "layers"];
@@ -69,6 +70,34 @@ impl<'a> Space<'a> {
             }
         }
         Ok(space)
+    }
+
+    /// Checks that what the space counts under the names of exact costs is what a graph has.
+    fn check_exact(&self, first: &Spec, counters: &Counters) -> Result<()> {
+        if !counters.keys().any(|name| is_exact(name)) {
+            return Ok(());
+        }
+        // A first structure may be one whose blocks fit each other only after a mutation.
+        let Ok(graph) = self.architecture.graph(first, &self.geometry) else { return Ok(()) };
+        let invalid = |e| {
+            let space = self.architecture.id();
+            Error::new(Exit::Plugin, "E0422", format!("architecture `{space}` built an invalid network: {e}"))
+        };
+        let costs = graph.costs().map_err(invalid)?;
+        for (name, exact) in [("params", costs.params), ("macs", costs.macs), ("layers", costs.layers)] {
+            if counters.get(name).is_some_and(|&counted| counted != exact as f64) {
+                let space = self.architecture.id();
+                return Err(Error::new(
+                    Exit::Plugin,
+                    "E0422",
+                    format!(
+                        "architecture `{space}` counts {} `{name}`, its network has {exact}",
+                        counters[name]
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Sizes of the networks.
@@ -98,16 +127,20 @@ impl<'a> Space<'a> {
     fn count(
         &self,
         budget: &Budget,
-        spec: &Spec,
+        spec: &str,
         counters: &Counters,
-        graph: &mut Option<Graph>,
+        graph: &mut Option<(Spec, Graph)>,
     ) -> PluginResult<f64> {
         if let Some(&value) = counters.get(&budget.kind) {
             return Ok(value);
         }
-        let graph = match graph {
-            Some(graph) => graph,
-            None => graph.insert(self.architecture.graph(spec, &self.geometry)?),
+        let (spec, graph) = match graph {
+            Some(known) => known,
+            None => {
+                let spec = serde_json::from_str(spec)?;
+                let network = self.architecture.graph(&spec, &self.geometry)?;
+                graph.insert((spec, network))
+            }
         };
         if let Some(metric) = &budget.metric {
             let candidate = Candidate {
@@ -153,10 +186,18 @@ impl SearchContext for Space<'_> {
     }
 
     fn violation(&self, spec: &Spec) -> PluginResult<Option<String>> {
+        self.violation_text(&spec.to_string())
+    }
+
+    fn mutate_text(&self, spec: &str, strength: u32, seed: u64) -> PluginResult<String> {
+        Ok(self.architecture.mutate_text(spec, strength, seed)?)
+    }
+
+    fn violation_text(&self, spec: &str) -> PluginResult<Option<String>> {
         if self.budgets.is_empty() {
             return Ok(None);
         }
-        let counters = self.architecture.counters(spec, &self.geometry)?;
+        let counters = self.architecture.counters_text(spec, &self.geometry)?;
         let mut graph = None;
         for budget in &self.budgets {
             if self.count(budget, spec, &counters, &mut graph)? > budget.max {
@@ -164,6 +205,10 @@ impl SearchContext for Space<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn graph(&self, spec: &Spec) -> PluginResult<Graph> {
+        Ok(self.architecture.graph(spec, &self.geometry)?)
     }
 
     fn direction(&self) -> Direction {

@@ -28,10 +28,10 @@ pub type Json = RResult<RString, FfiError>;
 /// Answer without a value.
 pub type Done = RResult<(), FfiError>;
 
-/// The host's side of a search, valid for one call of `ask`. ABI-APPENDABLE by `struct_size`.
+/// The host's side of a search as the first release has it, valid for one call of `ask`. ABI-FROZEN.
 #[repr(C)]
-pub struct SearchContextV1 {
-    /// Size of this struct as the host saw it.
+pub struct ReleasedContext {
+    /// Size of the whole table, this and what follows, as the host saw it.
     pub struct_size: u32,
     /// 0 if higher values are better, 1 if lower.
     pub direction: u32,
@@ -47,6 +47,16 @@ pub struct SearchContextV1 {
     pub mutate: unsafe extern "C" fn(ctx: *const c_void, spec: RStr<'_>, strength: u32, seed: u64) -> Json,
     /// Name of the first budget that the structure breaks; empty if none.
     pub violation: unsafe extern "C" fn(ctx: *const c_void, spec: RStr<'_>) -> Json,
+}
+
+/// The host's side of a search. ABI-APPENDABLE by `struct_size`.
+#[repr(C)]
+pub struct SearchContextV1 {
+    /// What every host has.
+    pub released: ReleasedContext,
+    // Fields below were added later and may be missing in older hosts.
+    /// `Graph` of a structure at the geometry of the search.
+    pub graph: unsafe extern "C" fn(ctx: *const c_void, spec: RStr<'_>) -> Json,
 }
 
 /// A search strategy. The host serialises calls to one instance. ABI-FROZEN.
@@ -159,7 +169,8 @@ const _: () = {
     assert!(size_of::<DatasetV1>() == 40);
     assert!(size_of::<PredictionMetricV1>() == 16);
     assert!(size_of::<ArchitectureMetricV1>() == 16);
-    assert!(size_of::<SearchContextV1>() == 56);
+    assert!(size_of::<SearchContextV1>() == 64);
+    assert!(size_of::<ReleasedContext>() == 56, "the released table has changed");
     assert!(size_of::<PixelBuffer>() == 56);
     assert!(size_of::<PredictionBuffer>() == 40);
 };

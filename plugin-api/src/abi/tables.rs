@@ -1,6 +1,6 @@
 //! The plugin's side of the extension tables: plain traits behind guarded C functions.
 
-use std::{ffi::c_void, sync::Mutex};
+use std::{ffi::c_void, mem::offset_of, sync::Mutex};
 
 use abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec};
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,16 +10,17 @@ use super::{
     export::Extension,
     ext::{
         ARCHITECTURE_METRIC_V1, ARCHITECTURE_V1, ArchitectureMetricV1, ArchitectureV1, DATASET_V1, DatasetV1,
-        Done, Json, PREDICTION_METRIC_V1, PixelBuffer, PredictionBuffer, PredictionMetricV1, STRATEGY_V1,
-        SearchContextV1, StrategyV1, This,
+        Done, Json, PREDICTION_METRIC_V1, PixelBuffer, PredictionBuffer, PredictionMetricV1, ReleasedContext,
+        STRATEGY_V1, SearchContextV1, StrategyV1, This,
     },
     guard::Slot,
     root::RawInstance,
 };
 use crate::{
-    architecture::{Architecture, Spec},
+    architecture::{Architecture, Spec, read_spec},
     component::{PluginError, PluginResult},
     dataset::{Dataset, Pixels, Target},
+    graph::Graph,
     metric::{ArchitectureMetric, Direction, PredictionMetric, Predictions},
     sdk::Cancelled,
     strategy::{SearchContext, Strategy},
@@ -82,54 +83,76 @@ fn locked<T>(mutex: &Exclusive<T>) -> Result<std::sync::MutexGuard<'_, T>, FfiEr
 /// The host's search context as the plugin sees it.
 struct ForeignContext(*const SearchContextV1);
 
+fn text(answer: Json) -> PluginResult<String> {
+    let text = answer.into_result().map_err(|e| PluginError::from(e.message.into_string()))?;
+    Ok(text.into_string())
+}
+
 impl ForeignContext {
-    fn spec(&self, answer: Json) -> PluginResult<Spec> {
-        let text = answer.into_result().map_err(|e| PluginError::from(e.message.into_string()))?;
-        Ok(serde_json::from_str(&text)?)
+    /// The table as far as every host has it.
+    fn released(&self) -> &ReleasedContext {
+        // SAFETY: the host keeps the table alive during `ask`, the only call that makes a
+        // `ForeignContext`, and no host's table is shorter than this.
+        unsafe { &*self.0.cast() }
     }
 
-    fn table(&self) -> &SearchContextV1 {
-        // SAFETY: the host keeps the table alive during `ask`, the only call that makes a
-        // `ForeignContext`; all fields belong to the first release.
-        unsafe { &*self.0 }
+    fn graph_fn(&self) -> Option<unsafe extern "C" fn(*const c_void, RStr<'_>) -> Json> {
+        let end = offset_of!(SearchContextV1, graph) + size_of::<usize>();
+        let has_graph = self.released().struct_size as usize >= end;
+        // SAFETY: the table is alive, and long enough for this field, read without a reference to
+        // the whole.
+        has_graph.then(|| unsafe { (*self.0).graph })
     }
 }
 
 impl SearchContext for ForeignContext {
     fn initial(&self) -> PluginResult<Spec> {
-        let table = self.table();
+        let table = self.released();
         // SAFETY: the host's function gets the host's own context.
-        self.spec(unsafe { (table.initial)(table.ctx) })
+        read_spec(&text(unsafe { (table.initial)(table.ctx) })?)
     }
 
     fn sample(&self, seed: u64) -> PluginResult<Spec> {
-        let table = self.table();
+        let table = self.released();
         // SAFETY: the host's function gets the host's own context.
-        self.spec(unsafe { (table.sample)(table.ctx, seed) })
+        read_spec(&text(unsafe { (table.sample)(table.ctx, seed) })?)
     }
 
     fn mutate(&self, spec: &Spec, strength: u32, seed: u64) -> PluginResult<Spec> {
-        let table = self.table();
-        let text = serde_json::to_string(spec)?;
-        // SAFETY: the host's function gets the host's own context.
-        self.spec(unsafe { (table.mutate)(table.ctx, text.as_str().into(), strength, seed) })
+        read_spec(&self.mutate_text(&spec.to_string(), strength, seed)?)
     }
 
     fn violation(&self, spec: &Spec) -> PluginResult<Option<String>> {
-        let table = self.table();
-        let text = serde_json::to_string(spec)?;
+        self.violation_text(&spec.to_string())
+    }
+
+    fn mutate_text(&self, spec: &str, strength: u32, seed: u64) -> PluginResult<String> {
+        let table = self.released();
         // SAFETY: the host's function gets the host's own context.
-        let answer = unsafe { (table.violation)(table.ctx, text.as_str().into()) };
-        let name = answer.into_result().map_err(|e| PluginError::from(e.message.into_string()))?;
-        Ok((!name.is_empty()).then(|| name.into_string()))
+        text(unsafe { (table.mutate)(table.ctx, spec.into(), strength, seed) })
+    }
+
+    fn violation_text(&self, spec: &str) -> PluginResult<Option<String>> {
+        let table = self.released();
+        // SAFETY: the host's function gets the host's own context.
+        let name = text(unsafe { (table.violation)(table.ctx, spec.into()) })?;
+        Ok((!name.is_empty()).then_some(name))
+    }
+
+    fn graph(&self, spec: &Spec) -> PluginResult<Graph> {
+        let graph = self.graph_fn().ok_or("this host is too old to give graphs to strategies")?;
+        let spec = spec.to_string();
+        // SAFETY: the host's function gets the host's own context.
+        let answer = unsafe { graph(self.released().ctx, spec.as_str().into()) };
+        Ok(serde_json::from_str(&text(answer)?)?)
     }
 
     fn direction(&self) -> Direction {
-        if self.table().direction == 0 { Direction::Higher } else { Direction::Lower }
+        if self.released().direction == 0 { Direction::Higher } else { Direction::Lower }
     }
 
     fn seed(&self) -> u64 {
-        self.table().seed
+        self.released().seed
     }
 }
 
@@ -177,15 +200,14 @@ mod architecture {
         fn initial<T: Architecture>(a: T) -> Json { to_json(&a.initial().map_err(to_ffi)?) }
         fn sample<T: Architecture>(a: T, seed: u64) -> Json { to_json(&a.sample(seed).map_err(to_ffi)?) }
         fn mutate<T: Architecture>(a: T, spec: RStr<'_>, strength: u32, seed: u64) -> Json {
-            to_json(&a.mutate(&from_json("spec", spec)?, strength, seed).map_err(to_ffi)?)
+            a.mutate_text(spec.as_str(), strength, seed).map(RString::from).map_err(to_ffi)
         }
         fn graph<T: Architecture>(a: T, spec: RStr<'_>, geometry: RStr<'_>) -> Json {
             let (spec, geometry) = (from_json("spec", spec)?, from_json("geometry", geometry)?);
             to_json(&a.graph(&spec, &geometry).map_err(to_ffi)?)
         }
         fn counters<T: Architecture>(a: T, spec: RStr<'_>, geometry: RStr<'_>) -> Json {
-            let (spec, geometry) = (from_json("spec", spec)?, from_json("geometry", geometry)?);
-            to_json(&a.counters(&spec, &geometry).map_err(to_ffi)?)
+            to_json(&a.counters_text(spec.as_str(), &from_json("geometry", geometry)?).map_err(to_ffi)?)
         }
         fn import<T: Architecture>(a: T, format: RStr<'_>, text: RStr<'_>) -> Json {
             to_json(&a.import(format.as_str(), text.as_str()).map_err(to_ffi)?)

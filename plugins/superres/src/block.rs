@@ -3,11 +3,10 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The class of a super-block: one of the official code's 22 names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `SuperConvK{k}BNRELU`: plain convolutions, each with BN and ReLU.
     Conv {
@@ -46,16 +45,40 @@ fn suggest(suggestion: Option<&str>) -> String {
 }
 
 impl Kind {
+    /// Every super-block with its name in the official code.
+    const NAMES: [(Self, &'static str); 22] = [
+        (Self::Conv { kernel: 1 }, "SuperConvK1BNRELU"),
+        (Self::Conv { kernel: 3 }, "SuperConvK3BNRELU"),
+        (Self::Conv { kernel: 5 }, "SuperConvK5BNRELU"),
+        (Self::Conv { kernel: 7 }, "SuperConvK7BNRELU"),
+        (Self::Basic { kernel: 3 }, "SuperResK3K3"),
+        (Self::Basic { kernel: 5 }, "SuperResK5K5"),
+        (Self::Basic { kernel: 7 }, "SuperResK7K7"),
+        (Self::Bottleneck { kernel: 3 }, "SuperResK1K3K1"),
+        (Self::Bottleneck { kernel: 5 }, "SuperResK1K5K1"),
+        (Self::Bottleneck { kernel: 7 }, "SuperResK1K7K1"),
+        (Self::InvertedDepthwise { expansion: 1, kernel: 3 }, "SuperResIDWE1K3"),
+        (Self::InvertedDepthwise { expansion: 2, kernel: 3 }, "SuperResIDWE2K3"),
+        (Self::InvertedDepthwise { expansion: 4, kernel: 3 }, "SuperResIDWE4K3"),
+        (Self::InvertedDepthwise { expansion: 6, kernel: 3 }, "SuperResIDWE6K3"),
+        (Self::InvertedDepthwise { expansion: 1, kernel: 5 }, "SuperResIDWE1K5"),
+        (Self::InvertedDepthwise { expansion: 2, kernel: 5 }, "SuperResIDWE2K5"),
+        (Self::InvertedDepthwise { expansion: 4, kernel: 5 }, "SuperResIDWE4K5"),
+        (Self::InvertedDepthwise { expansion: 6, kernel: 5 }, "SuperResIDWE6K5"),
+        (Self::InvertedDepthwise { expansion: 1, kernel: 7 }, "SuperResIDWE1K7"),
+        (Self::InvertedDepthwise { expansion: 2, kernel: 7 }, "SuperResIDWE2K7"),
+        (Self::InvertedDepthwise { expansion: 4, kernel: 7 }, "SuperResIDWE4K7"),
+        (Self::InvertedDepthwise { expansion: 6, kernel: 7 }, "SuperResIDWE6K7"),
+    ];
+
     /// Every super-block there is.
     pub fn all() -> impl Iterator<Item = Self> {
-        const RESIDUAL: [u32; 3] = [3, 5, 7];
-        let conv = [1, 3, 5, 7].map(|kernel| Self::Conv { kernel });
-        let basic = RESIDUAL.map(|kernel| Self::Basic { kernel });
-        let bottleneck = RESIDUAL.map(|kernel| Self::Bottleneck { kernel });
-        let depthwise = RESIDUAL
-            .into_iter()
-            .flat_map(|kernel| [1, 2, 4, 6].map(|expansion| Self::InvertedDepthwise { expansion, kernel }));
-        conv.into_iter().chain(basic).chain(bottleneck).chain(depthwise)
+        Self::NAMES.into_iter().map(|(kind, _)| kind)
+    }
+
+    /// Finds the super-block of this name.
+    fn find(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
     }
 
     /// Whether the block has residual units, and so a bottleneck width.
@@ -81,29 +104,39 @@ impl FromStr for Kind {
     type Err = UnknownKind;
 
     fn from_str(name: &str) -> Result<Self, UnknownKind> {
-        Self::all().find(|kind| kind.to_string() == name).ok_or_else(|| {
-            let suggestion = Self::all()
-                .map(|kind| kind.to_string())
-                .map(|known| (strsim::jaro_winkler(&known, name), known))
+        Self::find(name).ok_or_else(|| {
+            let suggestion = Self::NAMES
+                .iter()
+                .map(|(_, known)| (strsim::jaro_winkler(known, name), *known))
                 .filter(|(similarity, _)| *similarity > 0.9)
                 .max_by(|a, b| a.0.total_cmp(&b.0))
-                .map(|(_, known)| known);
+                .map(|(_, known)| known.to_owned());
             UnknownKind { name: name.to_owned(), suggestion }
         })
     }
 }
 
-impl TryFrom<String> for Kind {
-    type Error = UnknownKind;
-
-    fn try_from(name: String) -> Result<Self, UnknownKind> {
-        name.parse()
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<Kind> for String {
-    fn from(kind: Kind) -> Self {
-        kind.to_string()
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl de::Visitor<'_> for Name {
+            type Value = Kind;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a super-block")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Kind, E> {
+                name.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Name)
     }
 }
 
@@ -113,7 +146,7 @@ impl JsonSchema for Kind {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names: Vec<String> = Self::all().map(String::from).collect();
+        let names = Self::NAMES.map(|(_, name)| name);
         json_schema!({
             "type": "string",
             "description": "Name of a super-block, as in the official code.",

@@ -26,7 +26,30 @@ impl Chain {
             Self::Tinynas(structure) => structure.to_value(),
         }
     }
+
+    /// Reads the text of a spec.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is no structure.
+    pub fn from_json(text: &str) -> PluginResult<Self> {
+        if text.contains(TINYNAS_KEY) {
+            return Self::try_from(&serde_json::from_str::<Spec>(text)?);
+        }
+        Ok(Self::Zennas(Structure::from_json(text)?))
+    }
+
+    /// Writes the structure as the text of a spec.
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Zennas(structure) => structure.to_json(),
+            Self::Tinynas(structure) => structure.to_value().to_string(),
+        }
+    }
 }
+
+/// The key that blocks of TinyNAS have, and those of ZenNAS have not.
+const TINYNAS_KEY: &str = "\"class\"";
 
 impl TryFrom<&Spec> for Chain {
     type Error = nashost_plugin_api::component::PluginError;

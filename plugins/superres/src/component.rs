@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     chain::{Chain, Format},
+    exact,
     mutation::{self, TypeWeights},
     network,
     official::{self, Mode},
@@ -149,6 +150,41 @@ fn initial(text: &str) -> PluginResult<Chain> {
     format.read(text).map_err(|error| format!("`initial`: {error}").into())
 }
 
+impl SuperRes {
+    fn count(&self, chain: &Chain, geometry: &Geometry) -> Counters {
+        let official = |params, flops, layers: usize| {
+            vec![
+                ("official.params", params),
+                ("official.flops", flops),
+                ("official.layers", layers as f64),
+            ]
+        };
+        let counters = match chain {
+            Chain::Zennas(structure) => {
+                let counts = official::count(structure, Mode::default(), geometry.input, geometry.outputs);
+                let exact = exact::count(structure, self.excitation, geometry);
+                let mut counters = official(counts.params, counts.flops, counts.layers);
+                counters.extend([
+                    ("params", exact.params as f64),
+                    ("macs", exact.macs as f64),
+                    ("layers", exact.layers as f64),
+                ]);
+                counters
+            }
+            Chain::Tinynas(structure) => {
+                let [_, height, width] = geometry.input;
+                let counts = count::count(structure, [height, width]);
+                let mut counters = official(counts.params, counts.flops, counts.layers);
+                counters.extend(
+                    stage::efficient_score(structure).ok().map(|score| ("official.efficient_score", score)),
+                );
+                counters
+            }
+        };
+        counters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
 impl Component for SuperRes {
     const ID: &'static str = "superres";
     const DESCRIPTION: &'static str =
@@ -196,6 +232,12 @@ impl Architecture for SuperRes {
         Ok(self.mutator.mutate(&Chain::try_from(spec)?, strength, &mut seed::rng(seed))?.to_spec())
     }
 
+    /// Reads and writes structures without a JSON tree between: a tenth of the time.
+    fn mutate_text(&self, spec: &str, strength: u32, seed: u64) -> PluginResult<String> {
+        let chain = Chain::from_json(spec)?;
+        Ok(self.mutator.mutate(&chain, strength, &mut seed::rng(seed))?.to_json())
+    }
+
     fn graph(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Graph> {
         match Chain::try_from(spec)? {
             Chain::Zennas(structure) => {
@@ -207,32 +249,15 @@ impl Architecture for SuperRes {
     }
 
     /// Counts as the official search does for its budgets: `official.params`, `official.flops`
-    /// (multiply-adds) and `official.layers`; for TinyNAS structures also
-    /// `official.efficient_score`, if their blocks have one. See [`official`] and
-    /// [`nashost_tinynas::count`] for how they differ from the truth.
+    /// (multiply-adds) and `official.layers`. See [`official`] and [`nashost_tinynas::count`] for how
+    /// they differ from the truth, which `params`, `macs` and `layers` tell of ZenNAS structures.
+    /// TinyNAS structures have `official.efficient_score`, if their blocks have one.
     fn counters(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Counters> {
-        let counters = |params, flops, layers: usize| {
-            Counters::from([
-                ("official.params".to_owned(), params),
-                ("official.flops".to_owned(), flops),
-                ("official.layers".to_owned(), layers as f64),
-            ])
-        };
-        Ok(match Chain::try_from(spec)? {
-            Chain::Zennas(structure) => {
-                let counts = official::count(&structure, Mode::default(), geometry.input, geometry.outputs);
-                counters(counts.params, counts.flops, counts.layers)
-            }
-            Chain::Tinynas(structure) => {
-                let [_, height, width] = geometry.input;
-                let counts = count::count(&structure, [height, width]);
-                let mut counters = counters(counts.params, counts.flops, counts.layers);
-                if let Ok(score) = stage::efficient_score(&structure) {
-                    counters.insert("official.efficient_score".to_owned(), score);
-                }
-                counters
-            }
-        })
+        Ok(self.count(&Chain::try_from(spec)?, geometry))
+    }
+
+    fn counters_text(&self, spec: &str, geometry: &Geometry) -> PluginResult<Counters> {
+        Ok(self.count(&Chain::from_json(spec)?, geometry))
     }
 
     fn import(&self, format: &str, text: &str) -> PluginResult<Spec> {

@@ -23,6 +23,7 @@
 pub mod block;
 pub mod chain;
 mod component;
+mod exact;
 pub mod mutation;
 mod network;
 pub mod official;

@@ -129,6 +129,22 @@ impl Structure {
         Self { blocks: blocks.collect() }
     }
 
+    /// Reads the JSON text of a spec.
+    ///
+    /// # Errors
+    ///
+    /// As [`Structure::try_from`].
+    pub fn from_json(text: &str) -> Result<Self, StructureError> {
+        let structure: Self = serde_json::from_str(text)?;
+        structure.check_blocks()?;
+        Ok(structure)
+    }
+
+    /// Writes the structure as the JSON text of a spec.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("blocks are plain numbers and names")
+    }
+
     /// Writes the structure as a spec.
     pub fn to_spec(&self) -> Spec {
         serde_json::to_value(self).expect("blocks are plain numbers and names")
@@ -168,6 +184,8 @@ mod tests {
         ]);
         assert_eq!(structure.to_spec(), spec);
         assert_eq!(Structure::try_from(&spec).unwrap(), structure);
+        assert_eq!(structure.to_json(), spec.to_string());
+        assert_eq!(Structure::from_json(&spec.to_string()).unwrap(), structure);
     }
 
     #[test]

@@ -60,12 +60,18 @@ enum Input {
     Images,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "zen-score",
         goals: &[("score ", Goal::Ratio(2.0)), ("search ", Goal::Ratio(2.0))],
         reference: Some(Reference { script: "zen_official.py", package: "torch", official: true }),
         input: Input::Structures,
+    },
+    Bench {
+        name: "zennas-search",
+        goals: &[("search ", Goal::Seconds(10.0)), ("metric ", Goal::Seconds(1e-3))],
+        reference: None,
+        input: Input::None,
     },
     Bench {
         name: "train-step",

@@ -153,6 +153,18 @@ impl ForeignArchitecture {
         json!(self.counters, "count a structure", spec.as_str().into(), geometry.as_str().into())
     }
 
+    /// See [`Architecture::mutate_text`](crate::architecture::Architecture::mutate_text).
+    pub fn mutate_text(&self, spec: &str, strength: u32, seed: u64) -> Called<String> {
+        let text = plain!(self.mutate, "change a structure", spec.into(), strength, seed)?;
+        Ok(text.into_string())
+    }
+
+    /// See [`Architecture::counters_text`](crate::architecture::Architecture::counters_text).
+    pub fn counters_text(&self, spec: &str, geometry: &Geometry) -> Called<Counters> {
+        let geometry = self.instance.encode("count a structure", geometry)?;
+        json!(self.counters, "count a structure", spec.into(), geometry.as_str().into())
+    }
+
     /// See [`Architecture::import`](crate::architecture::Architecture::import).
     pub fn import(&self, format: &str, text: &str) -> Called<Spec> {
         json!(self.import, "read a structure", format.into(), text.into())

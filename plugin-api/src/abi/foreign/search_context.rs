@@ -10,9 +10,9 @@ use abi_stable::std_types::{RErr, ROk, RResult, RStr, RString};
 use crate::{
     abi::{
         error::{FfiError, code},
-        ext::{Json, SearchContextV1},
+        ext::{Json, ReleasedContext, SearchContextV1},
     },
-    architecture::Spec,
+    architecture::read_spec,
     component::PluginResult,
     metric::Direction,
     strategy::SearchContext,
@@ -22,7 +22,7 @@ type Context<'a> = &'a dyn SearchContext;
 
 /// Builds the table for one call of `ask`. It must not outlive `context`.
 pub(super) fn table(context: &Context<'_>) -> SearchContextV1 {
-    SearchContextV1 {
+    let released = ReleasedContext {
         struct_size: size_of::<SearchContextV1>() as u32,
         direction: match context.direction() {
             Direction::Higher => 0,
@@ -34,7 +34,8 @@ pub(super) fn table(context: &Context<'_>) -> SearchContextV1 {
         sample,
         mutate,
         violation,
-    }
+    };
+    SearchContextV1 { released, graph }
 }
 
 /// Runs the host's function; a panic of the host must not unwind into the plugin.
@@ -44,10 +45,6 @@ fn answer(f: impl FnOnce() -> PluginResult<String>) -> Json {
         Ok(Err(e)) => RErr(FfiError::from_error(code::OTHER, &*e)),
         Err(_) => RErr(FfiError::new(code::PANICKED, "the host panicked")),
     }
-}
-
-fn spec(text: RStr<'_>) -> PluginResult<Spec> {
-    Ok(serde_json::from_str(text.as_str())?)
 }
 
 /// # Safety
@@ -78,11 +75,17 @@ unsafe extern "C" fn mutate(
 ) -> RResult<RString, FfiError> {
     // SAFETY: the strategy passes the context of the table it got, during `ask`.
     let context = unsafe { context(ctx) };
-    answer(|| Ok(context.mutate(&spec(text)?, strength, seed)?.to_string()))
+    answer(|| context.mutate_text(text.as_str(), strength, seed))
 }
 
 unsafe extern "C" fn violation(ctx: *const c_void, text: RStr<'_>) -> RResult<RString, FfiError> {
     // SAFETY: the strategy passes the context of the table it got, during `ask`.
     let context = unsafe { context(ctx) };
-    answer(|| Ok(context.violation(&spec(text)?)?.unwrap_or_default()))
+    answer(|| Ok(context.violation_text(text.as_str())?.unwrap_or_default()))
+}
+
+unsafe extern "C" fn graph(ctx: *const c_void, text: RStr<'_>) -> RResult<RString, FfiError> {
+    // SAFETY: the strategy passes the context of the table it got, during `ask`.
+    let context = unsafe { context(ctx) };
+    answer(|| Ok(serde_json::to_string(&context.graph(&read_spec(text.as_str())?)?)?))
 }

@@ -91,7 +91,8 @@ impl SearchContext for Host {
 
 fn search(evaluations: u32) -> ZenNas {
     let config = json!({
-        "population": 16, "evaluations": evaluations, "lag": 4, "rescore": 3, "rescore_repeats": 2,
+        "score": "monte-carlo", "population": 16, "evaluations": evaluations, "lag": 4, "rescore": 3,
+        "rescore_repeats": 2,
     });
     ZenNas::create(serde_json::from_value(config).expect("a configuration")).expect("a valid one")
 }

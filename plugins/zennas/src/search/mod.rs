@@ -1,5 +1,10 @@
 //! Strategy `zennas`: the evolution of the official code, as a resumable state machine.
 //!
+//! `score` says by what it evolves. `monte-carlo` is the official way, of which the rest of this
+//! page speaks: every child is scored by the run's metric. By default ([`screen`]) children are
+//! scored by the closed form of the Zen-Score, within this plugin, and the run's metric scores only
+//! the best of them, afresh.
+//!
 //! One step of the official loop (`evolution_search.py`): pick a parent uniformly from the
 //! population, or the initial structure while the population holds ten or fewer; mutate it (one
 //! block in that case, else two); reject the child if it breaks a budget; score it; put it into
@@ -22,21 +27,44 @@
 //!   select nothing in so few.
 
 mod ranking;
+mod screen;
 mod state;
 
-use std::num::NonZeroU64;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use nashost_plugin_api::{
-    component::{Component, PluginResult},
+    component::{Component, PluginError, PluginResult},
     strategy::{Outcome, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use screen::Screen;
 use state::State;
 
-/// Scores of a search whose configuration sets no end.
+/// Scores of a Monte-Carlo search whose configuration sets no end.
 const DEFAULT_EVALUATIONS: u64 = 500;
+
+/// Steps of any other whose configuration sets no end: those of the official search.
+const DEFAULT_STEPS: u64 = 480_000;
+
+/// Up to this size of the population, parents are the initial structure.
+const WARM_UP: usize = 10;
+
+/// By what a search evolves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreMode {
+    /// By the run's metric, as in the official code: every child is proposed to the host.
+    MonteCarlo,
+    /// By the analytic Zen-Score; the best structures are ranked by it, too, and scored once by the
+    /// run's metric for the record.
+    Analytic,
+    /// By the analytic Zen-Score; then the best structures are scored afresh by the run's metric
+    /// and ranked by the mean.
+    #[default]
+    TwoStage,
+}
 
 /// What happens to a child that was proposed before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -53,21 +81,26 @@ pub enum Duplicates {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Structures that survive. The official code has 512 for 480,000 steps.
+    /// By what the search evolves.
+    pub score: ScoreMode,
+    /// Structures that survive. The official code has 512 for 480,000 steps. Unless given 32 in
+    /// Monte-Carlo searches, else 512.
     #[schemars(range(min = 11))]
-    pub population: u32,
-    /// Structures to score; the search ends then. 500 if `iterations` is not given either.
+    pub population: Option<u32>,
+    /// Structures to score; the evolution ends then. 500 in Monte-Carlo searches if `iterations` is
+    /// not given either.
     pub evaluations: Option<NonZeroU64>,
-    /// Steps to make, rejected children included, as the official code counts; the search ends
-    /// then.
+    /// Steps to make, rejected children included, as the official code counts; the evolution ends
+    /// then. 480,000 in other searches if `evaluations` is not given either.
     pub iterations: Option<NonZeroU64>,
     /// How many structures may be scored at once; see above.
     #[schemars(range(min = 1))]
     pub lag: u32,
     /// What happens to a child that was proposed before.
     pub duplicates: Duplicates,
-    /// Number of best structures that are scored afresh at the end; 0 for none.
-    pub rescore: u32,
+    /// Number of best structures that are scored afresh at the end; 0 for none, in Monte-Carlo
+    /// searches only. Unless given 8, in two-stage searches 64.
+    pub rescore: Option<u32>,
     /// How often each of them is.
     #[schemars(range(min = 1))]
     pub rescore_repeats: u32,
@@ -80,12 +113,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            population: 32,
+            score: ScoreMode::TwoStage,
+            population: None,
             evaluations: None,
             iterations: None,
             lag: 8,
             duplicates: Duplicates::Skip,
-            rescore: 8,
+            rescore: None,
             rescore_repeats: 4,
             max_rejects: 20_000,
         }
@@ -93,58 +127,124 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Number of structures to score, if that is what ends the search.
+    fn population(&self) -> usize {
+        let default = if self.score == ScoreMode::MonteCarlo { 32 } else { 512 };
+        self.population.unwrap_or(default) as usize
+    }
+
+    /// Number of structures to score, if that is what ends the evolution.
     fn evaluations(&self) -> Option<u64> {
-        match (self.evaluations, self.iterations) {
-            (None, None) => Some(DEFAULT_EVALUATIONS),
-            (evaluations, _) => evaluations.map(NonZeroU64::get),
+        match (self.evaluations, self.iterations, self.score) {
+            (None, None, ScoreMode::MonteCarlo) => Some(DEFAULT_EVALUATIONS),
+            (evaluations, ..) => evaluations.map(NonZeroU64::get),
         }
+    }
+
+    /// Number of steps, if that is what ends the evolution.
+    fn steps(&self) -> Option<u64> {
+        match (self.evaluations, self.iterations, self.score) {
+            (None, None, ScoreMode::Analytic | ScoreMode::TwoStage) => Some(DEFAULT_STEPS),
+            (_, steps, _) => steps.map(NonZeroU64::get),
+        }
+    }
+
+    /// Number of best structures with scores at the end.
+    fn finalists(&self) -> usize {
+        let default = if self.score == ScoreMode::TwoStage { 64 } else { 8 };
+        self.rescore.unwrap_or(default) as usize
+    }
+
+    /// Scores of each of them.
+    fn fresh_scores(&self) -> u32 {
+        if self.score == ScoreMode::Analytic { 1 } else { self.rescore_repeats }
     }
 
     /// Scores at the end, if all goes well.
     fn rescores(&self) -> u64 {
-        u64::from(self.rescore) * u64::from(self.rescore_repeats)
+        self.finalists() as u64 * u64::from(self.fresh_scores())
     }
 
     /// The lag that is kept: never longer than the search or its final scores, so that the final
     /// scores begin with something known and end with everything known.
     fn lag(&self) -> u32 {
-        let limits = [self.evaluations(), (self.rescore > 0).then(|| self.rescores())];
+        let children = (self.score == ScoreMode::MonteCarlo).then(|| self.evaluations()).flatten();
+        let limits = [children, (self.rescores() > 0).then(|| self.rescores())];
         let lag = limits.into_iter().flatten().fold(u64::from(self.lag), u64::min);
         lag.try_into().unwrap_or(self.lag)
     }
 
     fn check(&self) -> PluginResult<()> {
-        if self.population < 11 {
+        if self.population() <= WARM_UP {
             return Err(format!(
                 "`population` is {}, must be at least 11: as long as it holds 10 or fewer structures, \
                  children are mutations of the initial one",
-                self.population
+                self.population()
             )
             .into());
         }
         if self.lag == 0 || self.rescore_repeats == 0 || self.max_rejects == 0 {
             return Err("`lag`, `rescore_repeats` and `max_rejects` must be at least 1".into());
         }
+        if self.score != ScoreMode::MonteCarlo && self.finalists() == 0 {
+            return Err("`rescore` must be at least 1, unless `score = \"monte-carlo\"`: it is the number \
+                        of structures that the search proposes"
+                .into());
+        }
         Ok(())
     }
+}
+
+/// What ends a search that accepts nothing.
+fn nothing_within(steps: u64, rejected: &BTreeMap<String, u64>) -> PluginError {
+    let rejected: Vec<String> = rejected.iter().map(|(budget, count)| format!("{budget} {count}")).collect();
+    format!(
+        "no structure within the budgets in {steps} steps (rejected by: {}); raise the budgets or start \
+         from a smaller structure",
+        rejected.join(", ")
+    )
+    .into()
+}
+
+/// What answers a call of `ask` for which there is no room.
+fn still_open(open: usize) -> PluginError {
+    format!("asked for a proposal while {open} are open; their outcomes must be told first").into()
 }
 
 /// The evolutionary search of ZenNAS.
 #[derive(Debug, Clone)]
 pub struct ZenNas {
-    state: State,
+    search: Search,
+}
+
+/// A search of either kind.
+#[derive(Debug, Clone)]
+enum Search {
+    MonteCarlo(State),
+    Screen(Screen),
 }
 
 impl Component for ZenNas {
     const ID: &'static str = "zennas";
     const DESCRIPTION: &'static str =
-        "ZenNAS: steady-state evolution under budgets, by default of the Zen-Score. Reads no images.";
+        "ZenNAS: steady-state evolution under budgets, by the Zen-Score or its closed form. Reads no images.";
     type Config = Config;
 
     fn create(config: Config) -> PluginResult<Self> {
         config.check()?;
-        Ok(Self { state: State::new(config) })
+        let search = match config.score {
+            ScoreMode::MonteCarlo => Search::MonteCarlo(State::new(config)),
+            ScoreMode::Analytic | ScoreMode::TwoStage => Search::Screen(Screen::new(config)),
+        };
+        Ok(Self { search })
+    }
+}
+
+impl ZenNas {
+    fn config(&self) -> &Config {
+        match &self.search {
+            Search::MonteCarlo(state) => state.config(),
+            Search::Screen(screen) => screen.config(),
+        }
     }
 }
 
@@ -154,28 +254,34 @@ impl Strategy for ZenNas {
             uses_data: false,
             uses_labels: false,
             valid_spaces: Vec::new(),
-            default_metric: Some("zen-score".into()),
-            lag: self.state.lag(),
-            proposals: self.state.proposals(),
+            default_metric: Some(match self.config().score {
+                ScoreMode::MonteCarlo | ScoreMode::TwoStage => "zen-score".into(),
+                ScoreMode::Analytic => "zen-score-analytic".into(),
+            }),
+            lag: self.config().lag(),
+            proposals: match &self.search {
+                Search::MonteCarlo(state) => state.proposals(),
+                Search::Screen(screen) => Some(screen.proposals()),
+            },
         }
     }
 
     /// Fails if `lag` proposals are open already: there would be nothing to answer, and an empty
     /// answer means the end.
     fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>> {
+        let state = match &mut self.search {
+            Search::MonteCarlo(state) => state,
+            Search::Screen(screen) => return screen.ask(context, n),
+        };
         let mut requests = Vec::new();
         for _ in 0..n {
-            if !self.state.make_room() {
+            if !state.make_room() {
                 if requests.is_empty() {
-                    return Err(format!(
-                        "asked for a proposal while {} are open; their outcomes must be told first",
-                        self.state.lag()
-                    )
-                    .into());
+                    return Err(still_open(state.lag() as usize));
                 }
                 break;
             }
-            match self.state.propose(context)? {
+            match state.propose(context)? {
                 Some(request) => requests.push(request),
                 None => break,
             }
@@ -184,24 +290,38 @@ impl Strategy for ZenNas {
     }
 
     fn tell(&mut self, outcomes: &[Outcome]) -> PluginResult<()> {
-        outcomes.iter().try_for_each(|outcome| self.state.tell(outcome))
+        match &mut self.search {
+            Search::MonteCarlo(state) => outcomes.iter().try_for_each(|outcome| state.tell(outcome)),
+            Search::Screen(screen) => outcomes.iter().try_for_each(|outcome| screen.tell(outcome)),
+        }
     }
 
     fn checkpoint(&self) -> PluginResult<Vec<u8>> {
-        Ok(serde_json::to_vec(&self.state)?)
+        Ok(match &self.search {
+            Search::MonteCarlo(state) => serde_json::to_vec(state)?,
+            Search::Screen(screen) => serde_json::to_vec(screen)?,
+        })
     }
 
     fn restore(&mut self, state: &[u8]) -> PluginResult<()> {
-        let restored: State = serde_json::from_slice(state)?;
-        if restored.config() != self.state.config() {
+        let restored = Self {
+            search: match &self.search {
+                Search::MonteCarlo(_) => Search::MonteCarlo(serde_json::from_slice(state)?),
+                Search::Screen(_) => Search::Screen(serde_json::from_slice(state)?),
+            },
+        };
+        if restored.config() != self.config() {
             return Err("the state belongs to a search with another configuration".into());
         }
-        self.state = restored;
+        *self = restored;
         Ok(())
     }
 
     fn result(&self) -> PluginResult<SearchResult> {
-        self.state.clone().into_result()
+        match &self.search {
+            Search::MonteCarlo(state) => state.clone().into_result(),
+            Search::Screen(screen) => screen.result(),
+        }
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
-    pub(super) fn new(finalists: u32, repeats: u32) -> Self {
-        Self { direction: Direction::Higher, finalists: finalists as usize, repeats, leaders: Vec::new() }
+    pub(super) fn new(finalists: usize, repeats: u32) -> Self {
+        Self { direction: Direction::Higher, finalists, repeats, leaders: Vec::new() }
     }
 
     pub(super) fn direction(&self) -> Direction {

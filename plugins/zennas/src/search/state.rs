@@ -12,10 +12,7 @@ use nashost_plugin_api::{
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Duplicates, ranking::Ranking};
-
-/// Up to this size of the population, parents are the initial structure.
-const WARM_UP: usize = 10;
+use super::{Config, Duplicates, WARM_UP, nothing_within, ranking::Ranking};
 
 /// A structure of the population.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,7 +64,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(config: Config) -> Self {
         Self {
-            ranking: Ranking::new(config.rescore, config.rescore_repeats),
+            ranking: Ranking::new(config.finalists(), config.rescore_repeats),
             config,
             steps: 0,
             accepted: 0,
@@ -164,15 +161,7 @@ impl State {
         let reached = |limit: Option<u64>, count| limit.is_some_and(|limit| count >= limit);
         let stalled = self.streak >= self.config.max_rejects;
         if stalled && self.accepted == 0 {
-            let rejected: Vec<String> =
-                self.rejected.iter().map(|(budget, count)| format!("{budget} {count}")).collect();
-            return Err(format!(
-                "no structure within the budgets in {} steps (rejected by: {}); raise the budgets or start \
-                 from a smaller structure",
-                self.streak,
-                rejected.join(", ")
-            )
-            .into());
+            return Err(nothing_within(self.streak, &self.rejected));
         }
         Ok(stalled
             || reached(self.config.evaluations(), self.accepted)
@@ -216,7 +205,7 @@ impl State {
     /// Removes the first of the worst while the population is too large.
     fn shrink(&mut self) {
         let direction = self.ranking.direction();
-        while self.population.len() > self.config.population as usize {
+        while self.population.len() > self.config.population() {
             let worst = self.population.iter().enumerate().reduce(|worst, member| {
                 if better(direction, worst.1.value, member.1.value) { member } else { worst }
             });

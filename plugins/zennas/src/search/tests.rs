@@ -64,7 +64,9 @@ fn score(request: &Request) -> Outcome {
     Outcome { id: request.id(), value, spread: None, why: None }
 }
 
-fn search(config: serde_json::Value) -> ZenNas {
+/// A search of the official kind.
+fn search(mut config: serde_json::Value) -> ZenNas {
+    config["score"] = json!("monte-carlo");
     ZenNas::create(serde_json::from_value(config).unwrap()).unwrap()
 }
 
@@ -323,6 +325,11 @@ fn wrong_configurations_are_refused() {
     let error = |config| ZenNas::create(serde_json::from_value(config).unwrap()).unwrap_err().to_string();
     assert!(error(json!({"population": 10})).starts_with("`population` is 10, must be at least 11"));
     assert!(error(json!({"lag": 0})).starts_with("`lag`"));
+    assert!(error(json!({"rescore": 0})).starts_with("`rescore` must be at least 1, unless"));
+    assert!(
+        ZenNas::create(serde_json::from_value(json!({"rescore": 0, "score": "monte-carlo"})).unwrap())
+            .is_ok()
+    );
     assert!(serde_json::from_value::<Config>(json!({"evaluations": 0})).is_err());
     assert!(serde_json::from_value::<Config>(json!({"popluation": 20})).is_err());
 }
