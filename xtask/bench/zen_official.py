@@ -81,7 +81,8 @@ def main():
             times.report(f"search step, {case['name']}", options.threads)
         else:
             run = lambda case=case: score(case["structure"], case["classes"], case["resolution"], case["batch"])
-            measure(f"score {case['name']}", run, options.repeats, options.threads)
+            kind = "equal precision," if case.get("precision") else "score"
+            measure(f"{kind} {case['name']}", run, options.repeats, options.threads)
 
 
 main()

@@ -7,12 +7,14 @@
 mod checkpoint;
 mod device;
 mod error;
+mod floats;
 mod handle;
 mod handover;
 mod initialize;
 mod memory;
 mod network;
 mod normal;
+mod normalise;
 mod run;
 mod weights;
 
@@ -24,6 +26,7 @@ pub use handover::{ForeignHandover, HANDOVER, HANDOVER_V1, Handover, check_hando
 pub use memory::keep_freed_memory;
 pub use network::{Network, Parameter};
 pub use normal::{fill_gaussian, gaussian};
+pub use normalise::normalise_batch;
 pub use run::{Mode, apply};
 pub use weights::Weights;
 

@@ -63,7 +63,11 @@ enum Input {
 const BENCHES: [Bench; 6] = [
     Bench {
         name: "zen-score",
-        goals: &[("score ", Goal::Ratio(2.0)), ("search ", Goal::Ratio(2.0))],
+        goals: &[
+            ("score ", Goal::Ratio(2.0)),
+            ("equal precision", Goal::Ratio(8.0)),
+            ("search ", Goal::Ratio(2.0)),
+        ],
         reference: Some(Reference { script: "zen_official.py", package: "torch", official: true }),
         input: Input::Structures,
     },

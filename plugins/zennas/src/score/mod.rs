@@ -165,11 +165,11 @@ impl ZenScore {
             Generator::Portable => Arithmetic::Fast,
             Generator::Libtorch => Arithmetic::Official,
         };
-        let evaluator = if self.config.residual_links {
-            Evaluator::new(&candidate.graph, arithmetic)?
-        } else {
-            Evaluator::new(&candidate.graph.without_residual_links(), arithmetic)?
+        let graph = match self.config.residual_links {
+            true => candidate.graph.clone(),
+            false => candidate.graph.without_residual_links(),
         };
+        let evaluator = Evaluator::new(graph, arithmetic)?;
         let mut noise = Noise::new(self.config.generator, candidate.seed);
         let mut running = evaluator.fresh_statistics();
         let mut values = Vec::new();

@@ -71,8 +71,8 @@ fn empty(size: i64) -> Result<Tensor, TchError> {
 /// Draws a tensor of `shape` into the beginning of `buffer`. Maps and kernels are drawn in the
 /// order in which convolutions want them, channels last, which saves rearranging them.
 fn seeded(seed: u64, name: &str, shape: &[i64], buffer: &Tensor) -> Tensor {
-    let values = buffer.narrow(0, 0, shape.iter().product());
-    fill_gaussian(derive_seed(seed, name), &values);
+    let mut values = buffer.narrow(0, 0, shape.iter().product());
+    fill_gaussian(derive_seed(seed, name), &mut values);
     match *shape {
         [n, channels, height, width] => values.view([n, height, width, channels]).permute([0, 3, 1, 2]),
         _ => values.view(shape),
