@@ -73,7 +73,7 @@ fn merge(
 }
 
 /// JSON's null means "not given", which TOML says by leaving the key out.
-fn drop_nulls(value: &mut Value) {
+pub(super) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(table) => {
             table.retain(|_, value| !value.is_null());

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Config, SECTIONS, Section, check,
-    layer::Layer,
+    layer::{Layer, drop_nulls},
     origin::{Origin, Origins, join},
     read, schemas, sections,
     validate::{validate, validate_component},
@@ -189,8 +189,9 @@ fn check_components(merged: &mut Layer, catalogue: &dyn Catalogue) -> Vec<Error>
 fn defaults(schema: &Value) -> BTreeMap<String, Value> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let with_default = properties.into_iter().flatten().filter_map(|(key, property)| {
-        let default = property.get("default").filter(|default| !default.is_null())?;
-        Some((key.clone(), default.clone()))
+        let mut default = property.get("default").filter(|default| !default.is_null())?.clone();
+        drop_nulls(&mut default);
+        Some((key.clone(), default))
     });
     with_default.collect()
 }

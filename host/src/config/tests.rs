@@ -29,9 +29,11 @@ impl Catalogue for Fake {
             Ok(json!({"type": "object", "additionalProperties": false, "properties": properties}))
         };
         match (kind, component) {
-            (Kind::Strategy, "zennas" | "random") => {
-                table(json!({"population": {"type": "integer", "default": 256}, "note": {"default": null}}))
-            }
+            (Kind::Strategy, "zennas" | "random") => table(json!({
+                "population": {"type": "integer", "default": 256},
+                "note": {"default": null},
+                "inner": {"type": "object", "default": {"size": 3, "limit": null}},
+            })),
             (Kind::Architecture, "superres" | "resnet50") => table(json!({"depth": {"type": "integer"}})),
             (Kind::Dataset, "phantom") => {
                 table(json!({"kind": {"enum": ["neck", "elbow"], "default": "neck"}}))
@@ -70,6 +72,14 @@ fn setup(plugin: Option<&str>, user: &str, project: &str) -> Setup {
 
 fn codes(error: &Error) -> Vec<&'static str> {
     error.clone().flatten().iter().map(|error| error.code).collect()
+}
+
+#[test]
+fn defaults_in_tables_of_components_may_be_not_given() {
+    let sources = Sources { plugin: Some("zennas".to_owned()), ..Sources::default() };
+    let resolved = sources.resolve(&Fake).unwrap();
+    assert_eq!(resolved.config.search.as_ref().unwrap().config["inner"], json!({"size": 3}));
+    assert!(resolved.config.to_toml().unwrap().contains("size = 3"));
 }
 
 #[test]

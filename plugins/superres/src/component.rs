@@ -153,11 +153,7 @@ fn initial(text: &str) -> PluginResult<Chain> {
 impl SuperRes {
     fn count(&self, chain: &Chain, geometry: &Geometry) -> Counters {
         let official = |params, flops, layers: usize| {
-            vec![
-                ("official.params", params),
-                ("official.flops", flops),
-                ("official.layers", layers as f64),
-            ]
+            vec![("official.params", params), ("official.flops", flops), ("official.layers", layers as f64)]
         };
         let counters = match chain {
             Chain::Zennas(structure) => {
