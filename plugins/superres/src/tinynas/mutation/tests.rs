@@ -204,7 +204,8 @@ proptest! {
             prop_assert!(outputs.is_sorted());
         }
         if frozen {
-            let ends = [&parent, &child].map(|net| net.blocks.last().map(|b| (b.output, b.units, b.bottleneck)));
+            // Its bottleneck may be narrowed by a mutation of the block before it.
+            let ends = [&parent, &child].map(|net| net.blocks.last().map(|b| (b.output, b.units)));
             prop_assert_eq!(ends[0], ends[1]);
         }
     }
