@@ -32,12 +32,13 @@ fn tensors_go_through_plugins_and_come_back() {
 /// Builds a preset of `superres` through the plugin's file and sends two images through it.
 fn forward(registry: &Registry, preset: &str) -> Vec<i64> {
     let geometry = Geometry { input: [3, 32, 32], outputs: 5 };
-    let space = registry.architecture("superres", &json!({"initial": preset})).unwrap();
-    let graph = space.graph(&space.initial().unwrap(), &geometry).unwrap();
-    let network = Network::new(graph).unwrap();
+    let space = registry.architecture("superres", &json!({"initial": preset})).expect("the space");
+    let graph = space.graph(&space.initial().expect("the preset"), &geometry).expect("its graph");
+    let network = Network::new(graph).expect("a valid graph");
     let weights = network.initialize(1);
     let _no_grad = tch::no_grad_guard();
-    let logits = network.forward(&weights, &gaussian(2, &[2, 3, 32, 32]), Mode::Train).unwrap();
+    let logits = network.forward(&weights, &gaussian(2, &[2, 3, 32, 32]), Mode::Train);
+    let logits = logits.expect("a forward pass");
     assert!(logits.isfinite().all().int64_value(&[]) == 1, "{preset}");
     logits.size()
 }

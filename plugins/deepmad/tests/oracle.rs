@@ -184,7 +184,7 @@ fn effectiveness_equals_the_official_one_or_is_undefined() {
 
 /// Scores the published R50 network, with units `depths`, under an objective.
 fn penalty(objective: Objective, depths: &[usize]) -> Result<f64, String> {
-    let r50 = nashost_tinynas::preset::find("deepmad-r50").unwrap();
+    let r50 = nashost_tinynas::preset::find("deepmad-r50").expect("a preset");
     let mut structure = r50.structure();
     structure.blocks.truncate(depths.len() + 1);
     for (block, &depth) in structure.blocks[1..].iter_mut().zip(depths) {

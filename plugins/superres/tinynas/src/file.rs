@@ -120,7 +120,7 @@ mod tests {
         let expected = Structure {
             blocks: vec![Block::conv(3, 32, 2, 3), Block::residual(Class::K1KXK1, [32, 40, 96], 2, 5, 1)],
         };
-        assert_eq!(read(file).unwrap(), [expected.clone()]);
+        assert_eq!(read(file).unwrap(), std::slice::from_ref(&expected));
         let list = "[{'class': 'ConvKXBNRELU', 'in': 3, 'out': 32, 's': 2, 'k': 3}]";
         assert_eq!(read(list).unwrap()[0].blocks, expected.blocks[..1]);
         assert_eq!(read(&expected.to_value().to_string()).unwrap(), [expected]);

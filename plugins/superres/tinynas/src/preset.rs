@@ -322,8 +322,8 @@ pub const PRESETS: [Preset; 22] = [
     Preset {
         name: "deepmad-cifar-start",
         class: Class::K1KXK1,
-        source: "nashost: the ResNet-like start at a quarter of the width",
-        stem: [3, 16, 2],
+        source: "nashost: the ResNet-like start at a quarter of the width, with a stem of stride 1",
+        stem: [3, 16, 1],
         blocks: &[
             [64, 16, 1, 3, 2],
             [128, 32, 1, 3, 2],

@@ -136,7 +136,7 @@ mod tests {
         let structure = Structure::try_from(&spec).unwrap();
         assert_eq!(structure.to_value(), spec);
         assert_eq!(structure.depths().collect::<Vec<_>>(), [2]);
-        let mut official = spec.clone();
+        let mut official = spec;
         official[1]["inner_class"] = json!("ResK1KXK1");
         assert_eq!(Structure::try_from(&official).unwrap(), structure);
     }

@@ -14,6 +14,9 @@ const OFFICIAL: &str = include_str!("../../../../../tests/fixtures/deepmad/mutat
 
 const DRAWS: usize = 100_000;
 
+/// Name and value of a number of a block.
+type Number = (&'static str, fn(&Block) -> usize);
+
 /// Position, field and new value of everything that differs from the parent.
 type Change = Vec<(usize, String, usize)>;
 
@@ -91,7 +94,7 @@ impl Case {
 }
 
 fn change(parent: &Structure, child: &Structure) -> Change {
-    let fields: [(&str, fn(&Block) -> usize); 4] = [
+    let fields: [Number; 4] = [
         ("out", |block| block.output),
         ("k", |block| block.kernel),
         ("L", Block::depth),
@@ -204,7 +207,8 @@ proptest! {
             prop_assert!(outputs.is_sorted());
         }
         if frozen {
-            let ends = [&parent, &child].map(|net| net.blocks.last().map(|b| (b.output, b.units, b.bottleneck)));
+            // Its bottleneck may be narrowed by a mutation of the block before it.
+            let ends = [&parent, &child].map(|net| net.blocks.last().map(|b| (b.output, b.units)));
             prop_assert_eq!(ends[0], ends[1]);
         }
     }
