@@ -106,16 +106,24 @@ impl Border {
 
 /// The borders met so far: a search meets few of them, again and again.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Borders(Vec<(Window, [usize; 2], Border)>);
+pub(super) struct Borders {
+    known: Vec<(Window, [usize; 2], Border)>,
+    recent: [usize; 2],
+}
 
 impl Borders {
     pub(super) fn get(&mut self, window: &Window, size: [usize; 2]) -> &Border {
-        let known = self.0.iter().position(|(known, at, _)| at == &size && known == window);
-        let index = known.unwrap_or_else(|| {
-            self.0.push((*window, size, Border::new(window, size)));
-            self.0.len() - 1
+        let same = |(known, at, _): &(Window, [usize; 2], Border)| *at == size && known == window;
+        // Windows of one tap alternate with others, so the last two are looked at first.
+        let index = self.recent.into_iter().find(|&index| self.known.get(index).is_some_and(same));
+        let index = index.or_else(|| self.known.iter().position(same)).unwrap_or_else(|| {
+            self.known.push((*window, size, Border::new(window, size)));
+            self.known.len() - 1
         });
-        &self.0[index].2
+        if self.recent[0] != index {
+            self.recent = [index, self.recent[0]];
+        }
+        &self.known[index].2
     }
 }
 

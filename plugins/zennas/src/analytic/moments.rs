@@ -58,22 +58,21 @@ pub(super) fn decorrelate(distance: f64) -> f64 {
     (0.5 - kernel) / VARIANCE
 }
 
-/// How a ReLU changes the relative variance of a log-normal scale: the factor for a variance
-/// `root⁸ − 1`, where `mean` is the squared mean of the ReLUs at scale 1.
+/// How a ReLU changes the relative variance of a log-normal scale: the factor for the variance
+/// `excess`, where `root` is the fourth root of `1 + excess` and `mean` the squared mean of the
+/// ReLUs at scale 1.
 ///
 /// At scale `s` the squared norm of the centred activations is `s²/2 − 2ms·E s + m²(E s)²`, with
 /// `m² = mean`. Small fluctuations pass unchanged; large ones grow, as the curve is convex.
-pub(super) fn scale_gain(root: f64, mean: f64) -> f64 {
-    let square = root * root;
-    let fourth = square * square;
-    let excess = fourth * fourth - 1.0;
+pub(super) fn scale_gain(excess: f64, root: f64, mean: f64) -> f64 {
     if excess < 1e-6 {
         return 1.0;
     }
-    let (a2, m2) = (1.0 / square, mean * mean);
+    let (a2, m2) = (1.0 / root, mean * mean);
     let first = 0.5 - mean * a2;
-    let second = 0.25 * fourth * fourth + (4.0 * m2 + mean) * a2 - 3.0 * m2 * a2 * a2 - 2.0 * mean * square;
-    (second / (first * first) - 1.0) / excess
+    let second = 0.25 * (1.0 + excess) + (4.0 * m2 + mean) * a2 - 3.0 * m2 * a2 * a2 - 2.0 * mean * root;
+    let squared = first * first;
+    (second - squared) / (squared * excess)
 }
 
 #[cfg(test)]
@@ -135,7 +134,7 @@ mod tests {
         for (variance, mean_square) in [(1e-3, MEAN_SQUARED), (0.5, MEAN_SQUARED), (3.0, 0.1)] {
             let sigma = f64::ln(1.0 + variance).sqrt();
             let scale = |z: f64| (sigma * z / 2.0 - sigma * sigma / 4.0).exp();
-            let root = (1.0 + variance).powf(0.125);
+            let root = (1.0 + variance).powf(0.25);
             let a = mean(scale);
             let norm = |z: f64| {
                 let s = scale(z);
@@ -143,7 +142,7 @@ mod tests {
             };
             let relative = mean(|z| norm(z).powi(2)) / mean(norm).powi(2) - 1.0;
             let expected = relative / variance;
-            assert!((scale_gain(root, mean_square) / expected - 1.0).abs() < 1e-4, "{variance}");
+            assert!((scale_gain(variance, root, mean_square) / expected - 1.0).abs() < 1e-4, "{variance}");
         }
     }
 }

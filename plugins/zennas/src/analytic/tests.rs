@@ -38,6 +38,12 @@ fn official() -> Vec<(String, usize, f64, f64)> {
     runs
 }
 
+/// Seconds that this thread has computed: other programs do not count.
+fn processor_time() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1e-9
+}
+
 fn pearson(a: &[f64], b: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (ma, mb) = (mean(a), mean(b));
@@ -64,11 +70,11 @@ fn official_means_are_met_about_as_well_as_by_an_official_run() {
         .iter()
         .map(|(text, side, ..)| (space.import("plainnet", text).unwrap().to_string(), [3, *side, *side]))
         .collect();
-    let start = Instant::now();
+    let start = processor_time();
     for (spec, input) in specs.iter().cycle().take(100 * specs.len()) {
         std::hint::black_box(analytic.super_blocks(spec, *input).unwrap());
     }
-    let each = start.elapsed().as_secs_f64() / (100 * specs.len()) as f64;
+    let each = (processor_time() - start) / (100 * specs.len()) as f64;
     println!("{:.2} µs a structure, reading its spec included", each * 1e6);
     let means: Vec<f64> = runs.iter().map(|run| run.2).collect();
     let firsts: Vec<f64> = runs.iter().map(|run| run.3).collect();

@@ -66,15 +66,15 @@ pub(super) struct Walk {
     few_channels: f64,
 }
 
-/// Fourth and eighth root of `1 + x`.
-fn roots(x: f64) -> (f64, f64) {
-    let fourth = (1.0 + x).sqrt().sqrt();
-    (fourth, fourth.sqrt())
+/// Fourth roots of `1 + x`, for several `x` at once as the processor likes it.
+fn roots<const N: usize>(x: [f64; N]) -> [f64; N] {
+    x.map(|x| (1.0 + x).sqrt()).map(f64::sqrt)
 }
 
-/// `new`, held back as `old` nears the largest relative variance of `n` values, which is `n − 1`.
-fn bounded(old: f64, new: f64, n: f64) -> f64 {
-    old + (new - old) * (1.0 - (1.0 + old) / n).max(0.0)
+/// `new`, held back as `old` nears the largest relative variance of `n` values, which is `n − 1`;
+/// `one` is `1 / n`.
+fn bounded(old: f64, new: f64, one: f64) -> f64 {
+    old + (new - old) * (1.0 - (1.0 + old) * one).max(0.0)
 }
 
 impl Walk {
@@ -117,8 +117,8 @@ impl Walk {
 
     /// Goes through one layer, and through the ReLU before it.
     pub(super) fn layer(&mut self, layer: &Layer, borders: &mut Borders) {
-        let border = *borders.get(&layer.window, self.size);
-        let variance = if self.first { self.image_layer(layer, &border) } else { self.inner(layer, &border) };
+        let border = borders.get(&layer.window, self.size);
+        let variance = if self.first { self.image_layer(layer, border) } else { self.inner(layer, border) };
         let [rows, columns] = layer.window.strides;
         self.width /= (rows * columns) as f64;
         self.size = border.output;
@@ -156,48 +156,52 @@ impl Walk {
 
     /// Goes through a ReLU. Answers the squared mean of its values, averaged over channels.
     fn activate(&mut self) -> f64 {
-        let (batch, positions) = (self.batch(), self.positions());
+        let (one_image, one_position) = (1.0 / self.batch(), 1.0 / self.positions());
+        let one_channel = 1.0 / self.channels as f64;
         let slow = (1.0 + self.image) * (1.0 + self.smooth) * (1.0 + self.border) - 1.0;
-        let (slow4, slow8) = roots(slow);
-        let (local4, local8) = roots(self.local);
-        let private4 = if self.private > 0.0 { roots(self.private).0 } else { 1.0 };
-        let all4 = slow4 * local4 * private4;
-        let mean = MEAN_SQUARED * self.mean_absolute(all4);
+        let [slow4, local4, image4, overlap4] =
+            roots([slow, self.local, self.image, 2.0 * self.seen_overlap()]);
+        let private4 = if self.private > 0.0 { roots([self.private])[0] } else { 1.0 };
+        let tails = 1.0 / (slow4 * local4 * private4);
+        let mean = MEAN_SQUARED * self.mean_absolute(overlap4 * tails);
 
         // Squared norms through the ReLU: curvature, then noise of the channels.
-        let slow_gain = scale_gain(slow8, MEAN_SQUARED * slow4 / all4);
-        let local_gain = scale_gain(local8, MEAN_SQUARED * local4 / all4);
-        let noise = NOISE * (1.0 + self.private) / self.channels as f64;
+        let slow_gain = scale_gain(slow, slow4, MEAN_SQUARED * slow4 * tails);
+        let local_gain = scale_gain(self.local, local4, MEAN_SQUARED * local4 * tails);
+        let noise = NOISE * (1.0 + self.private) * one_channel;
         let others = (1.0 + self.smooth) * (1.0 + self.local) * (1.0 + self.border);
 
         // Images of unlike scale have unlike means, which correlate their positions.
-        let shift = MEAN_SQUARED / all4 * (roots(self.image).0 - 1.0) / (0.5 - mean);
+        let shift = MEAN_SQUARED * tails * (image4 - 1.0) / (0.5 - mean);
         self.within = correlation(self.within) * (1.0 - shift) + shift;
-        let alone = 1.0 / positions;
-        let together = alone + (1.0 - alone) * square_correlation(self.within);
+        let together = one_position + (1.0 - one_position) * square_correlation(self.within);
         // An image is part of the batch that it is normalised by.
-        let own = alone + self.within * self.within;
-        let held = 1.0 + 2.0 * own * (1.0 + self.image) / batch;
+        let own = one_position + self.within * self.within;
+        let held = 1.0 + 2.0 * own * (1.0 + self.image) * one_image;
         let image = self.image / (held * held);
         let grown = (1.0 + image * slow_gain) * (1.0 + noise * together * others) - 1.0;
-        self.image = bounded(image, grown, batch);
-        self.smooth = bounded(self.smooth, self.smooth * slow_gain, positions);
-        self.border = bounded(self.border, self.border * slow_gain, positions);
+        self.image = bounded(image, grown, one_image);
+        self.smooth = bounded(self.smooth, self.smooth * slow_gain, one_position);
+        self.border = bounded(self.border, self.border * slow_gain, one_position);
         self.local = (1.0 + self.local * local_gain) * (1.0 + noise) - 1.0;
 
-        self.overlap = OVERLAP * self.overlap + 1.0 / self.channels as f64;
+        self.overlap = OVERLAP * self.overlap + one_channel;
         self.position = correlation(self.position);
         self.distance = decorrelate(self.distance);
         (self.private, self.private_overlap) = (0.0, 0.0);
         mean
     }
 
-    /// `(E|z|)² π/2` averaged over channels, where `fourth` is the fourth root of the second moment
-    /// of squared norms: 1 for normal variables, less for heavier tails, at least one image's share.
-    fn mean_absolute(&self, fourth: f64) -> f64 {
-        let overlap = if self.private > 0.0 { self.private_overlap } else { self.overlap };
+    /// Mean squared correlation of two positions of one channel.
+    fn seen_overlap(&self) -> f64 {
+        if self.private > 0.0 { self.private_overlap } else { self.overlap }
+    }
+
+    /// `(E|z|)² π/2` averaged over channels: 1 for normal variables, less for heavier `tails`, at
+    /// least one image's share.
+    fn mean_absolute(&self, tails: f64) -> f64 {
         let least = 1.0 / self.batch();
-        least + (1.0 - least) * roots(2.0 * overlap).0 / fourth
+        least + (1.0 - least) * tails
     }
 
     /// Goes through a window of several taps.
@@ -221,23 +225,22 @@ impl Walk {
     /// Goes through the batch normalisation and counts its running variance.
     fn normalise(&mut self, layer: &Layer, variance: f64) {
         let values = self.batch() * self.positions();
-        let (running, share) = match self.config.bn_term {
+        let (old, new) = match self.config.bn_term {
             BnTerm::Official => {
                 // Both batches have been seen, of unbiased variances that are alike.
                 let old = layer.momentum * layer.momentum;
-                let new = (1.0 - old) * variance * values / (values - 1.0);
-                (old + new, new / (old + new))
+                (old, (1.0 - old) * variance * values / (values - 1.0))
             }
-            BnTerm::Paper => (variance, 1.0),
+            BnTerm::Paper => (0.0, variance),
         };
+        let running = old + new;
         self.product *= running;
         self.factors += 1;
         if self.factors == FACTORS {
             self.logarithms += self.product.ln();
             (self.product, self.factors) = (1.0, 0);
         }
-        let overlap = if self.private > 0.0 { self.private_overlap } else { self.overlap };
-        self.few_channels += share * share * overlap / layer.output as f64;
+        self.few_channels += new * new * self.seen_overlap() / (running * running * layer.output as f64);
     }
 
     /// The score of the chain so far, with a ReLU at its end.
@@ -248,7 +251,8 @@ impl Walk {
             * (1.0 + self.border)
             * (1.0 + self.local)
             * (1.0 + self.private);
-        let mean = self.mean_absolute(roots(all - 1.0).0);
+        let [all4, overlap4] = roots([all - 1.0, 2.0 * self.seen_overlap()]);
+        let mean = self.mean_absolute(overlap4 / all4);
         let distance = self.distance * (1.0 - self.position);
         // |max(a, 0) − max(b, 0)| is √((1 − ρ) / π) on average.
         let values = self.channels as f64 * self.positions();
