@@ -2,12 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use nashost_tests::{Run, Sandbox, chaos::Chaos, library};
+use nashost_tests::{Run, Sandbox, Set, chaos::Chaos, library};
 use predicates::str::contains;
-
-/// Two small trainings without a search.
-const RUN: &str = "run -s arch.plugin=superres -s data.region=neck -s data.size=48 --seeds 1..2 \
-                   -s train.resolution=16 -s train.epochs=2 -s eval.bootstrap=20 --device cpu -j 1";
 
 #[test]
 fn a_run_in_chaos_comes_out_as_in_peace() {
@@ -36,10 +32,11 @@ fn summary(run: &Run) -> String {
 
 #[test]
 fn each_fault_of_a_file_ends_in_its_code_and_the_run_goes_on() {
-    let peace = Sandbox::default();
-    let peace = summary(&peace.run(RUN));
+    let two = format!("{} --seeds 1..2 --device cpu -j 1", Set::RUN);
     let sandbox = Sandbox::default();
-    let run = sandbox.run(&format!("{RUN} --max-trials 1"));
+    Set::write(sandbox.path("set"));
+    let peace = summary(&sandbox.run(&two));
+    let run = sandbox.run(&format!("{two} --max-trials 1"));
     let before = run.bytes("events.jsonl");
     for (kinds, code, cause) in [
         ("disk-full", "E0703", "No space left on device"),

@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 use self::{result::Peace, round::Round};
 pub use self::{round::FAULTS, tally::Tally};
-use crate::Sandbox;
+use crate::{Sandbox, Set};
 
 /// Problems after which there is no point in going on.
 const ENOUGH: usize = 10;
@@ -26,7 +26,8 @@ const ENOUGH: usize = 10;
 /// What to do to a run.
 #[derive(Debug, Clone)]
 pub struct Chaos {
-    /// Arguments of `nashost` that make the run. It must come out the same each time.
+    /// Arguments of `nashost` that make the run, with images of a [`Set`] in `set` if they like. It must
+    /// come out the same each time.
     pub line: String,
     /// Processes to kill, drivers and workers together.
     pub kills: u32,
@@ -40,10 +41,11 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// A search and trainings of two structures with two seeds, two processes side by side.
-    pub const RUN: &str = "run --plugin zennas -s data.region=neck -s data.size=48 \
+    /// A search and trainings of two structures with two seeds, two processes side by side, on few
+    /// images: nearly all of its time goes into starting processes and writing files.
+    pub const RUN: &str = "run --plugin zennas --dataset csv-images -s data.root=set \
                            -s search.evaluations=60 -s search.rescore=2 -s search.population=11 \
-                           -s search.top=2 --seeds 1..2 -s train.resolution=16 -s train.epochs=3 \
+                           -s search.top=2 --seeds 1..2 -s train.resolution=16 -s train.epochs=10 \
                            -s eval.bootstrap=20 -s run.attempts=1000000 --device cpu -j 2";
 
     /// Makes the run in peace and then in chaos; `say` hears of each round.
@@ -80,8 +82,14 @@ impl Chaos {
     }
 
     fn sandbox(&self) -> Sandbox {
-        let Some(folder) = &self.keep else { return Sandbox::default() };
-        fs::create_dir_all(folder).expect("the folder to keep is writable");
-        Sandbox::below(folder)
+        let sandbox = match &self.keep {
+            None => Sandbox::default(),
+            Some(folder) => {
+                fs::create_dir_all(folder).expect("the folder to keep is writable");
+                Sandbox::below(folder)
+            }
+        };
+        Set::write(sandbox.path("set"));
+        sandbox
     }
 }
