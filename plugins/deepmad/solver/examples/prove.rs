@@ -15,6 +15,9 @@ struct Options {
     /// Lets the first super-block widen the stem without limit.
     #[arg(long)]
     free_stem: bool,
+    /// Step of widths; those of the space are rounded up to it.
+    #[arg(long)]
+    step: Option<u32>,
     /// Relative gap to end at.
     #[arg(long, default_value_t = 0.0)]
     gap: f64,
@@ -44,6 +47,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_objective(objective);
     if options.free_stem {
         program = program.with_free_stem();
+    }
+    if let Some(step) = options.step {
+        program.step = step;
+        for width in program.blocks.iter_mut().flat_map(|block| &mut block.widths) {
+            *width = width.next_multiple_of(step);
+        }
     }
     let chain = Chain::new(&program)?;
     let begin = Instant::now();

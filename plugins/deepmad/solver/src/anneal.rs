@@ -147,8 +147,8 @@ impl<'a> Walk<'a> {
             excess: f64::INFINITY,
             best: None,
         };
-        for i in 0..chain.blocks.len() {
-            walk.terms[i] = chain.terms(i, &design);
+        for (i, terms) in walk.terms.iter_mut().enumerate().take(chain.blocks.len()) {
+            *terms = chain.terms(i, &design);
         }
         (walk.score, walk.excess) = walk.judge(&walk.terms, &design);
         walk
@@ -165,10 +165,10 @@ impl<'a> Walk<'a> {
             return;
         }
         let mut terms = self.terms;
-        for i in 0..self.chain.blocks.len() {
+        for (i, terms) in terms.iter_mut().enumerate().take(self.chain.blocks.len()) {
             // A block's terms depend on its own choices and on the width before it.
             if changed & (1 << i) != 0 || (i > 0 && changed & (1 << (i - 1)) != 0) {
-                terms[i] = self.chain.terms(i, &design);
+                *terms = self.chain.terms(i, &design);
             }
         }
         let (score, excess) = self.judge(&terms, &design);

@@ -193,7 +193,7 @@ impl Chain {
         for (i, (block, choice)) in self.blocks.iter().zip(choices).enumerate() {
             let width = (choice.width / step) as usize;
             let [low, high] = block.widths;
-            let wrong = if choice.width % step != 0 || !(low..=high).contains(&width) {
+            let wrong = if !choice.width.is_multiple_of(step) || !(low..=high).contains(&width) {
                 Some("width is outside the space")
             } else if i > 0 && width < before {
                 Some("width is less than the one before")
@@ -220,7 +220,7 @@ impl Chain {
         if !block.kind.has_neck() {
             return neck == 0;
         }
-        neck % self.program.step == 0
+        neck.is_multiple_of(self.program.step)
             && block.necks[width].binary_search(&((neck / self.program.step) as usize)).is_ok()
     }
 
@@ -231,8 +231,8 @@ impl Chain {
             return None;
         }
         let mut terms = [Terms::default(); MAX_BLOCKS];
-        for i in 0..self.blocks.len() {
-            terms[i] = self.terms(i, design);
+        for (i, terms) in terms.iter_mut().enumerate().take(self.blocks.len()) {
+            *terms = self.terms(i, design);
         }
         Some(self.combine(&terms, design))
     }

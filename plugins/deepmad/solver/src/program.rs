@@ -227,7 +227,12 @@ impl Program {
 
     fn block_problem(&self, block: &BlockSpace) -> Option<String> {
         let [low, high] = block.widths;
-        if low == 0 || low > high || high > MAX_WIDTH || low % self.step != 0 || high % self.step != 0 {
+        if low == 0
+            || low > high
+            || high > MAX_WIDTH
+            || !low.is_multiple_of(self.step)
+            || !high.is_multiple_of(self.step)
+        {
             return Some(format!(
                 "`widths` {low}..{high} are no multiples of {} up to {MAX_WIDTH}",
                 self.step
@@ -256,11 +261,11 @@ impl Program {
                 return Some("`necks` are an empty range".into());
             }
             Necks::Range { most, .. } => most * f64::from(high),
-            Necks::Ratios(ratios) if ratios.is_empty() || ratios.iter().any(|r| !(*r > 0.0)) => {
+            Necks::Ratios(ratios) if ratios.is_empty() || ratios.iter().any(|r| r.is_nan() || *r <= 0.0) => {
                 return Some("`necks` must be positive ratios".into());
             }
             Necks::Ratios(ratios) => ratios.iter().fold(0.0, |a: f64, r| a.max(*r)) * f64::from(high),
-            Necks::Fixed(b) if *b == 0 || b % self.step != 0 => {
+            Necks::Fixed(b) if *b == 0 || !b.is_multiple_of(self.step) => {
                 return Some(format!("the fixed bottleneck {b} is no multiple of {}", self.step));
             }
             Necks::Fixed(b) => f64::from(*b),
@@ -310,11 +315,12 @@ impl Program {
             if costs.len() != block.kernels.len() {
                 return Some(format!("`{name}`, block {i}: one cost for each kernel is needed"));
             }
+            let bad = |x: f64| x.is_nan() || x < 0.0;
             let negative = |m: &Monomials| {
-                [m.b2, m.cin_b, m.c_b, m.b, m.cin_c, m.cin, m.c, m.one, m.same].iter().any(|x| !(*x >= 0.0))
+                [m.b2, m.cin_b, m.c_b, m.b, m.cin_c, m.cin, m.c, m.one, m.same].iter().any(|x| bad(*x))
             };
             if costs.iter().any(|cost| {
-                negative(&cost.first) || negative(&cost.rest) || cost.necks.iter().any(|x| !(*x >= 0.0))
+                negative(&cost.first) || negative(&cost.rest) || cost.necks.iter().any(|x| bad(*x))
             }) {
                 return Some(format!("`{name}`, block {i}: a cost is negative"));
             }
@@ -354,7 +360,7 @@ mod tests {
         let mut bad = sound.clone();
         bad.budgets = Budgets::default();
         assert!(bad.check().unwrap_err().to_string().contains("nothing bounds the depth"));
-        let mut bad = sound.clone();
+        let mut bad = sound;
         bad.stages.pop();
         assert!(bad.check().unwrap_err().to_string().contains("last stage ends at block 4"));
     }

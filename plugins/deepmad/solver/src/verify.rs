@@ -221,10 +221,10 @@ pub fn verify(certificate: &Certificate) -> Result<Direct, Refuted> {
             return Err(Refuted::Budget { budget: budget.into(), value, max });
         }
     }
-    if let (Some(additive), Some(value)) = (&budgets.additive, direct.additive) {
-        if value > additive.max * (1.0 + TOLERANCE) {
-            return Err(Refuted::Budget { budget: additive.name.clone(), value, max: additive.max });
-        }
+    if let (Some(additive), Some(value)) = (&budgets.additive, direct.additive)
+        && value > additive.max * (1.0 + TOLERANCE)
+    {
+        return Err(Refuted::Budget { budget: additive.name.clone(), value, max: additive.max });
     }
     if (direct.score - score).abs() > TOLERANCE * score.abs() {
         return Err(Refuted::Score { claimed: *score, actual: direct.score });
@@ -245,7 +245,7 @@ fn in_space(program: &Program, choices: &[Choice]) -> Result<(), Refuted> {
     for (block, (space, choice)) in program.blocks.iter().zip(choices).enumerate() {
         let [low, high] = space.widths;
         let wrong = |what| Err(Refuted::Space { block, what });
-        if choice.width < low || choice.width > high || choice.width % program.step != 0 {
+        if choice.width < low || choice.width > high || !choice.width.is_multiple_of(program.step) {
             return wrong("the width is outside the space");
         }
         if before.is_some_and(|before| choice.width < before) {
@@ -275,7 +275,7 @@ fn neck_allowed(program: &Program, space: &BlockSpace, choice: &Choice) -> bool 
         Necks::None => choice.neck == 0,
         Necks::Fixed(neck) => choice.neck == *neck,
         Necks::Range { least, most } => {
-            choice.neck % program.step == 0
+            choice.neck.is_multiple_of(program.step)
                 && choice.neck >= smart_round(least * width, program.step)
                 && f64::from(choice.neck) <= (most * width).max(f64::from(program.step))
         }

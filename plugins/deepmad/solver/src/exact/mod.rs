@@ -13,6 +13,8 @@ mod polish;
 mod region;
 mod relaxation;
 mod search;
+mod stretch;
+mod table;
 
 pub use certificate::{Certificate, Effort};
 pub use polish::polish;

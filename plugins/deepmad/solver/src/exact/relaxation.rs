@@ -17,7 +17,11 @@
 //!
 //! `A` stands for `A_i` plus the prices ν of the stages that end at block i or later.
 
-use super::{curve::Curve, region::Region};
+use super::{
+    region::Region,
+    stretch::{End, Scratch, peak},
+    table::{Grid, Level, Usage},
+};
 use crate::{
     chain::{Chain, Kernel, MAX_RESOURCES},
     program::{MAX_BLOCKS, MAX_STAGES, UnitCost},
@@ -26,11 +30,6 @@ use crate::{
 /// Rounding errors of a bound are below this times the magnitude of what it adds up: a few hundred
 /// operations of relative error 2⁻⁵³ each make less than 10⁻¹³.
 const ROUNDING: f64 = 1e-12;
-/// Grid values are at most this far apart, as far as [`MAX_GRID`] allows.
-const SPACING: f64 = 5.0;
-/// Most grid values.
-const MAX_GRID: usize = 12;
-
 /// Multipliers, and where convex terms are supported. Any of them give a valid bound.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Prices {
@@ -42,60 +41,6 @@ pub(crate) struct Prices {
     pub(crate) anchor: [f64; MAX_BLOCKS],
 }
 
-/// What the best structure of a relaxation uses: its constraints' slopes.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Usage {
-    pub(crate) costs: [f64; MAX_RESOURCES],
-    /// T_j by stage.
-    pub(crate) stages: [f64; MAX_STAGES],
-    pub(crate) depths: [f64; MAX_BLOCKS],
-    entropy: f64,
-}
-
-impl Usage {
-    /// The mixture that interpolation stands for.
-    fn mix(x: &Self, y: &Self, part: f64) -> Self {
-        fn lerp<const N: usize>(x: &[f64; N], y: &[f64; N], part: f64) -> [f64; N] {
-            std::array::from_fn(|i| x[i] + part * (y[i] - x[i]))
-        }
-        Self {
-            costs: lerp(&x.costs, &y.costs, part),
-            stages: lerp(&x.stages, &y.stages, part),
-            depths: lerp(&x.depths, &y.depths, part),
-            entropy: x.entropy + part * (y.entropy - x.entropy),
-        }
-    }
-}
-
-/// Evenly spaced values of A.
-#[derive(Debug, Clone, Copy, Default)]
-struct Grid {
-    low: f64,
-    spacing: f64,
-    len: usize,
-}
-
-impl Grid {
-    fn new(low: f64, high: f64) -> Self {
-        let len = (1 + ((high - low) / SPACING).ceil() as usize).clamp(2, MAX_GRID);
-        // Never empty, so that positions are defined.
-        let spacing = ((high - low) / (len - 1) as f64).max(1e-9);
-        Self { low, spacing, len }
-    }
-
-    fn at(&self, index: usize) -> f64 {
-        self.low + self.spacing * index as f64
-    }
-
-    /// Returns the grid value below and the part of the way to the next.
-    #[inline]
-    fn position(&self, x: f64) -> (usize, f64) {
-        let t = (x - self.low) / self.spacing;
-        let index = (t as usize).min(self.len - 2);
-        (index, t - index as f64)
-    }
-}
-
 /// The choice behind an entry of a table.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pick {
@@ -103,53 +48,6 @@ struct Pick {
     kernel: usize,
     neck: usize,
     depth: u32,
-}
-
-/// U of one block, by grid value and width.
-#[derive(Debug, Default)]
-struct Level {
-    grid: Grid,
-    /// Least width.
-    low: usize,
-    /// Number of widths.
-    count: usize,
-    values: Vec<f64>,
-    usage: Vec<Usage>,
-}
-
-impl Level {
-    #[inline]
-    fn get(&self, width: usize, a: f64) -> f64 {
-        let (j, part) = self.grid.position(a);
-        let at = j * self.count + width - self.low;
-        let (x, y) = (self.values[at], self.values[at + self.count]);
-        // An entry without any structure is −∞ on the whole grid.
-        if x == f64::NEG_INFINITY { x } else { x + part * (y - x) }
-    }
-
-    fn usage(&self, width: usize, a: f64) -> Usage {
-        let (j, part) = self.grid.position(a);
-        let at = j * self.count + width - self.low;
-        Usage::mix(&self.usage[at], &self.usage[at + self.count], part)
-    }
-}
-
-/// A stretch of widths before a block for which one bottleneck is best: the block's part of the value
-/// is `constant + slope · cin` there.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    from: usize,
-    to: usize,
-    constant: f64,
-    slope: f64,
-    neck: usize,
-}
-
-/// Room that is used again and again.
-#[derive(Debug, Default)]
-struct Scratch {
-    stretches: Vec<Stretch>,
-    hull: Vec<usize>,
 }
 
 /// A solved relaxation.
@@ -257,6 +155,10 @@ impl<'a> Relaxation<'a> {
         }
     }
 
+    pub(super) fn chain(&self) -> &'a Chain {
+        self.chain
+    }
+
     /// What does not depend on the structure.
     pub(super) fn constant(&self) -> f64 {
         self.constant
@@ -328,7 +230,8 @@ impl<'a> Relaxation<'a> {
                     + 0.5 * weight * self.chain.logs[width];
             }
             for width in low..=high {
-                let (value, pick) = self.best(i, width, weight, &rest, previous.low, &mut scratch);
+                let end = End { i, width, weight, before: self.before(i, width) };
+                let (value, pick) = self.best(&end, &rest, previous.low, &mut scratch);
                 let at = a * count + width - low;
                 level.values[at] = value;
                 if with_usage && value > f64::NEG_INFINITY {
@@ -363,24 +266,16 @@ impl<'a> Relaxation<'a> {
     }
 
     /// The best way to end at `width` of block `i`, over everything before.
-    fn best(
-        &self,
-        i: usize,
-        width: usize,
-        weight: f64,
-        rest: &[f64],
-        rest_low: usize,
-        scratch: &mut Scratch,
-    ) -> (f64, Pick) {
-        let (from, to) = self.before(i, width);
+    fn best(&self, end: &End, rest: &[f64], rest_low: usize, scratch: &mut Scratch) -> (f64, Pick) {
+        let (from, to) = end.before;
         let mut value = f64::NEG_INFINITY;
         let mut winner = None;
         if from > to {
             return (value, Pick::default());
         }
-        for depth in self.ends(i) {
-            for kernel in 0..self.priced[i].len() {
-                self.stretches(i, width, weight, depth, kernel, (from, to), scratch);
+        for depth in self.ends(end.i) {
+            for kernel in 0..self.priced[end.i].len() {
+                self.stretches(end, depth, kernel, scratch);
                 for stretch in &scratch.stretches {
                     let part = &rest[stretch.from - rest_low..=stretch.to - rest_low];
                     let best = stretch.constant + peak(part, stretch.slope * self.chain.step, stretch.from);
@@ -396,92 +291,6 @@ impl<'a> Relaxation<'a> {
             |before: &usize| rest[before - rest_low] + stretch.slope * self.chain.step * *before as f64;
         let before = (stretch.from..=stretch.to).max_by(|x, y| worth(x).total_cmp(&worth(y)));
         (value, Pick { before: before.unwrap_or(stretch.from), kernel, neck: stretch.neck, depth })
-    }
-
-    /// Cuts the widths before block `i` into stretches with one best bottleneck.
-    fn stretches(
-        &self,
-        i: usize,
-        width: usize,
-        weight: f64,
-        depth: u32,
-        kernel: usize,
-        (from, to): (usize, usize),
-        scratch: &mut Scratch,
-    ) {
-        let out = &mut scratch.stretches;
-        out.clear();
-        let chain = self.chain;
-        let block = &chain.blocks[i];
-        let step = chain.step;
-        let units = f64::from(depth);
-        let UnitCost { first, rest, necks: table } = &self.priced[i][kernel];
-        let c = step * width as f64;
-        let more = units - 1.0;
-        let constant = weight * (0.5 * more * chain.logs[width] + units * block.kernels[kernel].log)
-            + self.per_unit[i] * units
-            - (first.one + first.c * c)
-            - more * (rest.one + rest.c * c);
-        let slope = -(first.cin + first.cin_c * c);
-        if !block.kind.has_neck() {
-            out.push(Stretch { from, to, constant, slope, neck: 0 });
-        } else {
-            let curve = Curve {
-                logs: &chain.logs,
-                step,
-                log_weight: weight * units * block.neck_power,
-                square: first.b2 + more * rest.b2,
-                table,
-                units,
-            };
-            // The price of b is `fixed + rise · cin`.
-            let fixed = first.b + first.c_b * c + more * (rest.b + rest.c_b * c);
-            let rise = first.cin_b;
-            let necks = &block.necks[width];
-            let (Some(least), Some(most)) = (necks.first().copied(), necks.last().copied()) else { return };
-            let mut push = |from: usize, to: usize, neck: usize| {
-                let b = step * neck as f64;
-                let constant = constant + curve.at(neck) - fixed * b;
-                out.push(Stretch { from, to, constant, slope: slope - rise * b, neck });
-            };
-            // The first width before which `lower` is better than `neck`.
-            let reach = |neck: usize, lower: usize| {
-                if rise == 0.0 {
-                    return to + 1;
-                }
-                let even = (curve.at(neck) - curve.at(lower)) / (step * (neck - lower) as f64);
-                let last = ((even - fixed) / (rise * step)).floor();
-                (last + 1.0).clamp(from as f64, (to + 1) as f64) as usize
-            };
-            let mut start = from;
-            if block.concave {
-                let mut neck = curve.peak(fixed + rise * step * from as f64, least, most);
-                while start <= to {
-                    let end = if neck == least { to + 1 } else { reach(neck, neck - 1) };
-                    if end > start {
-                        push(start, end - 1, neck);
-                        start = end;
-                    }
-                    neck = neck.saturating_sub(1).max(least);
-                }
-            } else {
-                curve.hull(necks, &mut scratch.hull);
-                let hull = &scratch.hull;
-                for (at, neck) in hull.iter().enumerate().rev() {
-                    let end = if at == 0 { to + 1 } else { reach(*neck, hull[at - 1]) };
-                    if end > start {
-                        push(start, end - 1, *neck);
-                        start = end;
-                    }
-                    if start > to {
-                        break;
-                    }
-                }
-            }
-        }
-        if first.same > 0.0 && to == width {
-            split_off_same(out, width, first.same * c);
-        }
     }
 
     /// Adds block `i` to what the blocks before it use.
@@ -521,6 +330,7 @@ impl<'a> Relaxation<'a> {
                 continue;
             }
             let weight = self.own(i, width);
+            let end = End { i, width, weight, before: (from, to) };
             for before in from..=to {
                 rest[before - previous.low] = previous.get(before, weight + self.own(i - 1, before))
                     + 0.5 * weight * chain.logs[before];
@@ -528,7 +338,7 @@ impl<'a> Relaxation<'a> {
             values[from - previous.low..=to - previous.low].fill(f64::NEG_INFINITY);
             for depth in self.ends(i) {
                 for kernel in 0..self.priced[i].len() {
-                    self.stretches(i, width, weight, depth, kernel, (from, to), &mut scratch);
+                    self.stretches(&end, depth, kernel, &mut scratch);
                     for stretch in &scratch.stretches {
                         for before in stretch.from..=stretch.to {
                             let at = before - previous.low;
@@ -599,43 +409,6 @@ fn sum(kernel: &Kernel, prices: &Prices) -> UnitCost {
         }
     }
     total
-}
-
-/// Takes what is added between equal widths off the last stretch, which ends there.
-fn split_off_same(stretches: &mut Vec<Stretch>, width: usize, cost: f64) {
-    let Some(last) = stretches.last_mut() else { return };
-    let mut same = Stretch { from: width, ..*last };
-    same.constant -= cost;
-    if last.from == width {
-        *last = same;
-    } else {
-        last.to = width - 1;
-        stretches.push(same);
-    }
-}
-
-/// The largest of `part[j] + slope · (from + j)`.
-#[inline]
-fn peak(part: &[f64], slope: f64, from: usize) -> f64 {
-    // Lanes without an order between them, which the compiler turns into vector instructions.
-    const LANES: usize = 8;
-    let mut best = [f64::NEG_INFINITY; LANES];
-    let mut x: [f64; LANES] = std::array::from_fn(|lane| slope * (from + lane) as f64);
-    let chunks = part.chunks_exact(LANES);
-    let mut tail = f64::NEG_INFINITY;
-    let done = part.len() - chunks.remainder().len();
-    for (offset, value) in chunks.remainder().iter().enumerate() {
-        tail = tail.max(value + slope * (from + done + offset) as f64);
-    }
-    let stride = slope * LANES as f64;
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let value = chunk[lane] + x[lane];
-            best[lane] = if value > best[lane] { value } else { best[lane] };
-            x[lane] += stride;
-        }
-    }
-    best.iter().fold(tail, |a, b| a.max(*b))
 }
 
 /// The largest value and its index.

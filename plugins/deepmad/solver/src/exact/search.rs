@@ -237,6 +237,8 @@ impl Search {
         for (node, outcome) in nodes.iter().zip(outcomes) {
             self.take(node, outcome);
         }
+        // What was trimmed away may reach the target, though not exceed it.
+        self.state.closed = self.state.closed.max(target);
         // A better structure closes regions.
         let target = self.target();
         let closed = &mut self.state.closed;
