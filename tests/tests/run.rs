@@ -41,11 +41,11 @@ const FILES: [&str; 18] = [
 /// File of the newest checkpoint of a kind, as the events tell it.
 fn checkpoint(run: &Run, kind: &str) -> String {
     let events = String::from_utf8(run.bytes("events.jsonl")).unwrap();
-    let reports = events.lines().filter_map(|line| {
+    let mut reports = events.lines().filter_map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
         Some(line["event"]["report"].clone()).filter(|report| report["kind"] == kind)
     });
-    reports.last().unwrap()["path"].as_str().unwrap().to_owned()
+    reports.next_back().unwrap()["path"].as_str().unwrap().to_owned()
 }
 
 fn names(rows: &Value) -> Vec<&str> {
