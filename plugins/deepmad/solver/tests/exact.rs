@@ -35,7 +35,8 @@ const OPTIMUM: f64 = 29659.4150;
 
 fn start(program: &Program) -> Design {
     let annealing = anneal::Options { restarts: 1, steps: 200_000, ..Default::default() };
-    anneal::restart(&Chain::new(program).unwrap(), &annealing, 1, 0, &|| false).expect("a structure").design
+    let chain = Chain::new(program).expect("a sound program");
+    anneal::restart(&chain, &annealing, 1, 0, &|| false).expect("a structure").design
 }
 
 proptest! {
@@ -128,7 +129,8 @@ fn a_middling_proof_is_the_same_resumed_anywhere_and_in_any_number_of_threads() 
 fn rough() -> Certificate {
     let program = middling();
     let options = exact::Options { gap: 0.02, ..Default::default() };
-    Search::new(&program, &start(&program), options).unwrap().run(|_| ControlFlow::Continue(()), &|| false)
+    let mut search = Search::new(&program, &start(&program), options).expect("a feasible start");
+    search.run(|_| ControlFlow::Continue(()), &|| false)
 }
 
 #[test]

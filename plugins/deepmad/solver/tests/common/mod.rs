@@ -22,10 +22,10 @@ fn extend(program: &Program, choices: &mut Vec<Choice>, visit: &mut dyn FnMut(&D
     let necks: Vec<u32> =
         if block.kind == Kind::Conv { vec![0] } else { (1..=12).map(|i| i * program.step).collect() };
     for width in (low..=high).step_by(program.step as usize) {
-        if let Some(before) = choices.last().map(|choice| choice.width) {
-            if width < before || block.growth.is_some_and(|growth| width > growth * before) {
-                continue;
-            }
+        let follows =
+            |before: u32| width >= before && block.growth.is_none_or(|growth| width <= growth * before);
+        if choices.last().is_some_and(|choice| !follows(choice.width)) {
+            continue;
         }
         for neck in &necks {
             for kernel in &block.kernels {
