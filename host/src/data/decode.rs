@@ -113,10 +113,23 @@ pub(super) fn pixel_digest(pixels: &Pixels) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Converts an image to `channels` and resizes it to a square, without keeping its aspect.
 fn square(pixels: &Pixels, channels: usize, resolution: usize) -> std::result::Result<Square, String> {
+    let data = to_square(pixels, channels, resolution)?;
+    Ok(Square { digest: pixel_digest(pixels), dtype: pixels.dtype, data })
+}
+
+/// Converts an image to `channels` (1 or 3) and resizes it to a square of `resolution` rows and columns,
+/// without keeping its aspect; returns channels × rows × columns values of the image's type.
+///
+/// # Errors
+///
+/// Fails with the reason if the buffer does not fit the sizes that come with it.
+pub fn to_square(
+    pixels: &Pixels,
+    channels: usize,
+    resolution: usize,
+) -> std::result::Result<Vec<u8>, String> {
     examine(pixels)?;
-    let digest = pixel_digest(pixels);
     let size = pixels.dtype.size();
     let grey;
     let (native, data) = if pixels.channels == 3 && channels == 1 {
@@ -127,7 +140,7 @@ fn square(pixels: &Pixels, channels: usize, resolution: usize) -> std::result::R
     };
     let resized = resize(data, [pixels.height, pixels.width], native, pixels.dtype, resolution)?;
     let plane = resolution * resolution;
-    let data = match (native, channels) {
+    Ok(match (native, channels) {
         (1, 3) => resized.repeat(3),
         (3, 3) => (0..3)
             .flat_map(|channel| {
@@ -136,8 +149,7 @@ fn square(pixels: &Pixels, channels: usize, resolution: usize) -> std::result::R
             })
             .collect(),
         _ => resized,
-    };
-    Ok(Square { digest, dtype: pixels.dtype, data })
+    })
 }
 
 /// Luma of ITU-R BT.601 in 16-bit fixed point, as Pillow's `convert("L")`.

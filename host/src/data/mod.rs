@@ -20,6 +20,7 @@ mod testing;
 
 pub use catalogue::Catalogue;
 pub use check::check;
+pub use decode::to_square;
 pub use fetch::{Checksum, Download, Fetched, KNOWN_DOWNLOADS, Limits, fetch, known_download};
 pub use load::{CacheUse, LoadRequest, Loaded, load};
 pub use report::{CheckReport, LabelCount, Problem, Severity};
