@@ -94,6 +94,9 @@ pub(crate) struct BenchOptions {
     /// Checkout of the official ZenNAS code.
     #[arg(long, value_name = "DIR")]
     pub(crate) official: Option<PathBuf>,
+    /// Folder with at least four radiographs as PNG and four as JPEG, for `data`; drawn if left out.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) radiographs: Option<PathBuf>,
     /// Threads of either side.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,

@@ -63,6 +63,8 @@ impl Times {
 impl Bench {
     /// Sets the number of threads and finds the plugins of the host that `NASHOST_BIN` names.
     pub(crate) fn start(&self) -> anyhow::Result<Registry> {
+        // As the host does.
+        nashost_plugin_torch::keep_freed_memory();
         tch::set_num_threads(i32::try_from(self.threads)?);
         rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global()?;
         let host = env::var_os("NASHOST_BIN").context("NASHOST_BIN names no host")?;

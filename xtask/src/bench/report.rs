@@ -67,6 +67,7 @@ fn row(bench: &Bench, name: &str, case: &Case) -> anyhow::Result<Row> {
     row.met = match goal {
         Goal::Ratio(least) => row.ratio().map(|ratio| ratio >= least),
         Goal::Seconds(most) => Some(row.ours.median <= most),
+        Goal::Open => None,
     };
     Ok(row)
 }
@@ -95,6 +96,7 @@ fn table(rows: &[Row]) -> String {
         let goal = match row.goal {
             Goal::Ratio(least) => format!("≥ {least}×"),
             Goal::Seconds(most) => format!("≤ {}", duration(most)),
+            Goal::Open => "–".to_owned(),
         };
         let met = row.met.map_or("–", |met| if met { "yes" } else { "**no**" });
         let peak = |times: Times| times.peak_mib.map_or_else(absent, |mib| format!("{mib:.0} MiB"));
