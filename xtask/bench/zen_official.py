@@ -81,7 +81,7 @@ def main():
             times.report(f"search step, {case['name']}", options.threads)
         else:
             run = lambda case=case: score(case["structure"], case["classes"], case["resolution"], case["batch"])
-            kind = "equal precision," if case.get("precision") else "score"
+            kind = "equal precision," if "ours" in case else "score"
             measure(f"{kind} {case['name']}", run, options.repeats, options.threads)
 
 

@@ -39,6 +39,13 @@ impl Graph {
             }
         }
         nodes.retain(|node| used.contains(&node.name));
-        Self { nodes, output, features, ..self.clone() }
+        Self {
+            schema: self.schema,
+            input: self.input,
+            initialization: self.initialization,
+            nodes,
+            output,
+            features,
+        }
     }
 }
