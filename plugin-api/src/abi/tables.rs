@@ -366,3 +366,51 @@ pub(crate) fn prediction_metric<T: PredictionMetric>(component: T) -> RawInstanc
 pub(crate) fn architecture_metric<T: ArchitectureMetric>(component: T) -> RawInstance {
     raw(component, architecture_metric::query::<T>)
 }
+
+#[cfg(test)]
+mod tests {
+    use abi_stable::std_types::ROk;
+
+    use super::*;
+
+    unsafe extern "C" fn none(_: *const c_void) -> Json {
+        ROk("null".into())
+    }
+
+    unsafe extern "C" fn seeded(_: *const c_void, seed: u64) -> Json {
+        ROk(seed.to_string().into())
+    }
+
+    unsafe extern "C" fn mutate(_: *const c_void, spec: RStr<'_>, strength: u32, seed: u64) -> Json {
+        ROk(format!("[{spec},{strength},{seed}]").into())
+    }
+
+    unsafe extern "C" fn violation(_: *const c_void, spec: RStr<'_>) -> Json {
+        ROk(if spec.as_str() == "1" { "size".into() } else { RString::new() })
+    }
+
+    #[test]
+    fn a_strategy_works_with_a_host_that_is_older_than_graphs() {
+        let old = ReleasedContext {
+            struct_size: size_of::<ReleasedContext>() as u32,
+            direction: 1,
+            seed: 7,
+            ctx: std::ptr::null(),
+            initial: none,
+            sample: seeded,
+            mutate,
+            violation,
+        };
+        // No memory beyond the old table: reading the new field would be out of bounds.
+        let context = ForeignContext((&raw const old).cast());
+        assert_eq!(context.initial().unwrap(), Spec::Null);
+        assert_eq!(context.sample(5).unwrap(), 5);
+        assert_eq!(context.mutate(&Spec::from(3), 2, 9).unwrap(), serde_json::json!([3, 2, 9]));
+        assert_eq!(context.mutate_text("3", 2, 9).unwrap(), "[3,2,9]");
+        assert_eq!(context.violation(&Spec::from(1)).unwrap().as_deref(), Some("size"));
+        assert_eq!(context.violation_text("2").unwrap(), None);
+        assert_eq!((context.direction(), context.seed()), (Direction::Lower, 7));
+        let error = context.graph(&Spec::Null).unwrap_err().to_string();
+        assert_eq!(error, "this host is too old to give graphs to strategies");
+    }
+}
