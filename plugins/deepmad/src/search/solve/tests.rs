@@ -110,8 +110,7 @@ fn exact_ends_with_a_certificate_and_is_the_same_when_resumed() {
 fn what_does_not_fit_the_run_is_refused_with_what_to_do() {
     let ask = |config: &Value, violation| {
         let mut strategy = create(config);
-        let error = strategy.ask(&Context { violation }, 1).map(|_| strategy);
-        error
+        strategy.ask(&Context { violation }, 1).map(|_| strategy)
     };
     let refused = |config: &Value, violation| ask(config, violation).unwrap_err().to_string();
     assert!(
