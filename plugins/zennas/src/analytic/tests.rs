@@ -1,5 +1,7 @@
 //! The closed form against official runs, against our own Monte Carlo, and against itself.
 
+#![expect(clippy::print_stdout, reason = "`--nocapture` shows how near the values are")]
+
 use nashost_plugin_api::{
     architecture::{Architecture as _, Geometry},
     graph::{GraphBuilder, INPUT, Op, Window},
