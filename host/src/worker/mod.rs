@@ -1,6 +1,6 @@
 //! Worker processes: what a plugin breaks there costs one attempt, not the run.
 //!
-//! [`serve`] is the worker, [`Pool`] the driver's side. The driver alone writes the record; workers
+//! `serve` is the worker, `Pool` the driver's side. The driver alone writes the record; workers
 //! write checkpoints and predictions of their trial and tell the rest. A worker never outlives its
 //! driver, and while one still lives, the run stays locked.
 

@@ -62,7 +62,7 @@ enum Input {
     Images,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "zen-score",
         goals: &[
@@ -76,6 +76,13 @@ const BENCHES: [Bench; 6] = [
     Bench {
         name: "zennas-search",
         goals: &[("search ", Goal::Seconds(10.0)), ("metric ", Goal::Seconds(1e-3))],
+        reference: None,
+        input: Input::None,
+    },
+    // Three million evaluations of a structure in a second on the processor.
+    Bench {
+        name: "mad-score",
+        goals: &[("", Goal::Seconds(1.0 / 3e6))],
         reference: None,
         input: Input::None,
     },

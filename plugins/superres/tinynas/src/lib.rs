@@ -8,7 +8,7 @@
 //!  {"class": "SuperResK1KXK1", "in": 32, "out": 128, "s": 2, "k": 5, "L": 2, "btn": 40}]
 //! ```
 //!
-//! [`file`] reads and writes the files of the official code, [`count`] counts as its budgets do,
+//! [`mod@file`] reads and writes the files of the official code, [`count`] counts as its budgets do,
 //! [`stage`] gives entropies and widths, [`preset`] names published structures.
 //!
 //! Source: Shen et al., *DeepMAD: Mathematical Architecture Design for Deep Convolutional Neural

@@ -1,7 +1,7 @@
 //! Strategy `zennas`: the evolution of the official code, as a resumable state machine.
 //!
 //! `score` says by what it evolves. `monte-carlo` is the official way, of which the rest of this
-//! page speaks: every child is scored by the run's metric. By default ([`screen`]) children are
+//! page speaks: every child is scored by the run's metric. By default (`screen`) children are
 //! scored by the closed form of the Zen-Score, within this plugin, and the run's metric scores only
 //! the best of them, afresh.
 //!
