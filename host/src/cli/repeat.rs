@@ -21,8 +21,7 @@ const SHOWN: usize = 20;
 /// Makes a run again and compares.
 pub(super) fn command(args: &RepeatArgs, context: &Context) -> Result<Exit> {
     let dir = RunDir::open(&args.run, &args.out)?;
-    let first = tables::read(&dir)?;
-    if first.finished.is_none() {
+    if tables::read(&dir)?.finished.is_none() {
         let message = format!("run {} has not ended, so there is nothing to compare with", dir.id());
         return Err(Error::new(Exit::Usage, "E0821", message)
             .help(format!("`nashost resume {}` ends it", dir.short_id())));
@@ -32,7 +31,7 @@ pub(super) fn command(args: &RepeatArgs, context: &Context) -> Result<Exit> {
     let device = device::resolve(&resolved.config.run.device)?;
     signals::watch()?;
     let finished = pipeline::run(&resolved, &context.host(&registry, &device))?;
-    let differences = compare::differences(&first, &tables::read(&finished.dir)?);
+    let differences = compare::differences(&dir, &finished.dir)?;
     let same = differences.is_empty();
     match context.out.format() {
         Format::Json => context.out.json(&json!({

@@ -7,18 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nashost_plugin_api::{
-    metric::{Direction, Score},
-    strategy::Ranked,
-};
+use nashost_plugin_api::{metric::Score, strategy::Ranked};
 
 use super::{Session, Stop, search::Searcher};
 use crate::{
-    error::{Error, Exit},
+    error::{Error, Exit, Result},
     run::{
         atomic,
-        events::{Candidate, RunEvent},
-        state::{CandidateRow, SearchState as Recorded},
+        events::{self, Candidate, RunEvent},
+        state::{SearchState as Recorded, better},
         trial::FailureKind,
     },
     worker::{
@@ -46,9 +43,9 @@ impl Session<'_> {
         }
         let mut strikes = 0;
         while self.recorded().is_some_and(|search| search.finished.is_none()) {
-            let before = self.recorded().map_or(0, |search| search.candidates.len());
+            let before = self.recorded().map_or(0, |search| search.candidates);
             let Err(error) = self.attempt(searcher, pool)? else { break };
-            let further = self.recorded().map_or(0, |search| search.candidates.len()) > before;
+            let further = self.recorded().map_or(0, |search| search.candidates) > before;
             strikes = if further { 1 } else { strikes + 1 };
             if error.kind == FailureKind::Failed {
                 return Err(Stop::Error(error.into()));
@@ -68,7 +65,7 @@ impl Session<'_> {
         let finished = self.recorded().and_then(|search| search.finished.as_ref());
         let ranked = finished.map(|(result, _)| result.ranked.clone()).unwrap_or_default();
         if ranked.is_empty() {
-            let scored = self.recorded().map_or(0, |search| search.candidates.len());
+            let scored = self.recorded().map_or(0, |search| search.candidates);
             let message = format!("the search scored {scored} structures and found none that can be used");
             return Err(Stop::Error(
                 Error::new(Exit::Budget, "E0812", message)
@@ -89,14 +86,13 @@ impl Session<'_> {
         pool: &mut Pool,
     ) -> std::result::Result<std::result::Result<(), TaskError>, Stop> {
         let file = self.recorder.dir().file(STATE);
-        let candidates = self.recorded().map(|search| &search.candidates[..]).unwrap_or_default();
-        let task = where_it_stands(&file, candidates);
+        let (mut seen, mut best) =
+            self.recorded().map_or((0, None), |search| (search.candidates, search.best));
+        let task = where_it_stands(&file, seen, &self.recorder.dir().file(events::FILE))?;
         let slot = pool.idle().unwrap_or(0);
         pool.start(slot, ToWorker::Search(Box::new(task)), Path::new(SEARCH_LOG))?;
         let bar = self.host.progress.search(searcher.proposals());
         let direction = searcher.direction();
-        let mut best = candidates.iter().filter_map(|c| c.value).reduce(|a, b| better(direction, a, b));
-        let mut seen = candidates.len() as u64;
         let (mut pending, mut flushed) = (Vec::new(), Instant::now());
         let mut stopping = None;
         loop {
@@ -116,10 +112,7 @@ impl Session<'_> {
                 None => {}
                 Some(Report::Told(FromWorker::Answered(answered))) => {
                     seen += 1;
-                    best = match (best, answered.score.value) {
-                        (Some(a), Some(b)) => Some(better(direction, a, b)),
-                        (a, b) => a.or(b),
-                    };
+                    best = better(direction, best, answered.score.value);
                     bar.update(seen, best, 0);
                     pending.push(candidate(*answered));
                 }
@@ -144,36 +137,26 @@ impl Session<'_> {
     }
 }
 
-fn better(direction: Direction, a: f64, b: f64) -> f64 {
-    match direction {
-        Direction::Higher => a.max(b),
-        Direction::Lower => a.min(b),
-    }
-}
-
 /// What a worker must know to go on: the saved state, and the recorded answers that it lacks. A state
-/// that cannot be read, or that is ahead of the record, is left out: the record alone is enough.
-fn where_it_stands(file: &Path, candidates: &[CandidateRow]) -> SearchTask {
-    let known = |state: &SearchState| state.told <= candidates.len() as u64;
+/// that cannot be read, or that is ahead of the `recorded` number of answers, is left out: the record
+/// alone is enough.
+fn where_it_stands(file: &Path, recorded: u64, events: &Path) -> Result<SearchTask> {
+    let known = |state: &SearchState| state.told <= recorded;
     let state = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).filter(known);
     let told = state.as_ref().map_or(0, |state: &SearchState| state.told);
-    let answered = candidates.iter().filter(|row| row.id >= told).map(answered).collect();
-    SearchTask { state, answered }
+    let mut answers = Vec::new();
+    for candidate in events::candidates(events)? {
+        let candidate = candidate?;
+        if candidate.id >= told {
+            answers.push(answered(candidate));
+        }
+    }
+    Ok(SearchTask { state, answered: answers })
 }
 
-fn answered(row: &CandidateRow) -> Answered {
-    Answered {
-        id: row.id,
-        spec: serde_json::from_str(&row.spec).unwrap_or_default(),
-        origin: row.origin.to_string(),
-        score: Score {
-            value: row.value,
-            spread: row.spread,
-            repeats: 1,
-            seconds: row.seconds,
-            why: row.why.as_deref().map(str::to_owned),
-        },
-    }
+fn answered(candidate: Candidate) -> Answered {
+    let Candidate { id, spec, origin, value, spread, seconds, why, .. } = candidate;
+    Answered { id, spec, origin, score: Score { value, spread, repeats: 1, seconds, why } }
 }
 
 fn candidate(answered: Answered) -> Candidate {

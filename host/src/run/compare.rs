@@ -6,8 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::state::{State, TrialState};
-use crate::config::flatten;
+use super::{
+    dir::RunDir,
+    events::{self, Candidate},
+    state::TrialState,
+    tables,
+};
+use crate::{config::flatten, error::Result};
 
 /// Fields that say how long something took.
 const CLOCKS: [&str; 3] = ["seconds", "train_seconds", "val_seconds"];
@@ -24,43 +29,45 @@ pub struct Difference {
 }
 
 /// Lists everything in which two runs differ, but for names and times.
-pub fn differences(first: &State, second: &State) -> Vec<Difference> {
-    let leaves = |state: &State| -> BTreeMap<String, Value> {
-        let mut content = content(state);
-        drop_clocks(&mut content);
-        flatten(&content).into_iter().collect()
-    };
-    let (first, second) = (leaves(first), leaves(second));
+///
+/// # Errors
+///
+/// Fails if the events of a run are damaged or contradict each other.
+pub fn differences(first: &RunDir, second: &RunDir) -> Result<Vec<Difference>> {
+    let (first, second) = (leaves(first)?, leaves(second)?);
     let keys: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
-    keys.into_iter()
+    Ok(keys
+        .into_iter()
         .filter(|key| first.get(*key) != second.get(*key))
         .map(|key| Difference {
             what: key.trim_start_matches('/').to_owned(),
             first: first.get(key).cloned().unwrap_or_default(),
             second: second.get(key).cloned().unwrap_or_default(),
         })
-        .collect()
+        .collect())
 }
 
-fn content(state: &State) -> Value {
-    let search = state.search.as_ref().map(|search| {
-        let rows = search.candidates.iter();
-        let candidates: BTreeMap<String, Value> = rows
-            .map(|row| {
-                (row.id.to_string(), json!({"spec": row.spec, "value": row.value, "spread": row.spread}))
-            })
-            .collect();
-        json!({"candidates": candidates, "result": search.finished.as_ref().map(|(result, _)| result)})
-    });
+fn leaves(run: &RunDir) -> Result<BTreeMap<String, Value>> {
+    let state = tables::read(run)?;
+    let mut candidates = BTreeMap::new();
+    for candidate in events::candidates(&run.file(events::FILE))? {
+        let Candidate { id, spec, value, spread, .. } = candidate?;
+        // As text: a structure differs as a whole.
+        let spec = spec.to_string();
+        candidates.insert(id.to_string(), json!({"spec": spec, "value": value, "spread": spread}));
+    }
+    let result = state.search.as_ref().and_then(|search| search.finished.as_ref()).map(|(result, _)| result);
     let trials: BTreeMap<String, Value> =
         state.trials.values().map(|trial| (trial.request.name(), of_trial(trial))).collect();
-    json!({
+    let mut content = json!({
         "data": state.data.as_ref().map(|data| &data.fingerprint),
         "split": state.split.as_ref().map(|split| &split.hash),
-        "search": search,
+        "search": {"candidates": candidates, "result": result},
         "baselines": state.baselines.iter().map(|b| (b.name.clone(), b)).collect::<BTreeMap<_, _>>(),
         "trials": trials,
-    })
+    });
+    drop_clocks(&mut content);
+    Ok(flatten(&content).into_iter().collect())
 }
 
 fn of_trial(trial: &TrialState) -> Value {
@@ -88,18 +95,27 @@ fn drop_clocks(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::run::{events::RunEvent, testing, trial::TrialEvent};
+    use std::path::Path;
 
-    fn state(change: impl Fn(&mut RunEvent)) -> State {
+    use super::*;
+    use crate::run::{
+        events::{EventLog, RunEvent},
+        testing,
+        trial::TrialEvent,
+    };
+
+    fn run(out: &Path, change: impl Fn(&mut RunEvent)) -> RunDir {
         let mut events = testing::run();
         events.iter_mut().for_each(change);
-        let records: Vec<_> = events.into_iter().zip(1..).map(|(e, seq)| testing::record(seq, e)).collect();
-        State::fold(&records).unwrap()
+        let dir = RunDir::create(out, "neck").unwrap().dir().clone();
+        EventLog::create(&dir.file(events::FILE)).unwrap().append(events).unwrap();
+        dir
     }
 
     #[test]
     fn times_do_not_count_and_everything_else_does() {
+        let out = tempfile::tempdir().unwrap();
+        let state = |change: fn(&mut RunEvent)| run(out.path(), change);
         let first = state(|_| {});
         let slower = state(|event| {
             if let RunEvent::Trial { report: TrialEvent::Epoch(epoch), .. } = event {
@@ -109,7 +125,7 @@ mod tests {
                 candidate.seconds += 1.0;
             }
         });
-        assert_eq!(differences(&first, &slower), []);
+        assert_eq!(differences(&first, &slower).unwrap(), []);
         let other = state(|event| {
             if let RunEvent::Trial { trial: 1, report: TrialEvent::Epoch(epoch), .. } = event
                 && epoch.epoch == 2
@@ -117,9 +133,18 @@ mod tests {
                 epoch.val_loss += f64::EPSILON;
             }
         });
-        let found = differences(&first, &other);
+        let found = differences(&first, &other).unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].what, "trials/T0001/epochs/2/val_loss");
         assert_ne!(found[0].first, found[0].second);
+        let searched = state(|event| {
+            if let RunEvent::Candidate(candidate) = event
+                && candidate.id == 1
+            {
+                candidate.value = Some(2.75);
+            }
+        });
+        let found = differences(&first, &searched).unwrap();
+        assert_eq!(found.iter().map(|d| d.what.as_str()).collect::<Vec<_>>(), ["search/candidates/1/value"]);
     }
 }

@@ -16,6 +16,8 @@ pub struct Recorder {
     claim: Claim,
     log: EventLog,
     state: State,
+    /// Number of candidates in the table of the search, once this process has written it.
+    tabled: Option<u64>,
 }
 
 impl Recorder {
@@ -26,7 +28,7 @@ impl Recorder {
     /// Fails if the run has events already or its directory cannot be written.
     pub fn create(claim: Claim) -> Result<Self> {
         let log = EventLog::create(&claim.dir().file(events::FILE))?;
-        Ok(Self { claim, log, state: State::default() })
+        Ok(Self { claim, log, state: State::default(), tabled: None })
     }
 
     /// Takes up the record of a run that has events.
@@ -41,7 +43,7 @@ impl Recorder {
             state.apply(record);
             Ok(())
         })?;
-        Ok(Self { claim, log, state })
+        Ok(Self { claim, log, state, tabled: None })
     }
 
     /// Records an event; it is on the disk when this returns. Events that are for display only
@@ -109,8 +111,14 @@ impl Recorder {
     /// # Errors
     ///
     /// Fails if a file cannot be written; each is then whole, old or new.
-    pub fn write_tables(&self) -> Result<()> {
-        tables::write(self.dir(), &self.state)
+    pub fn write_tables(&mut self) -> Result<()> {
+        let candidates = Some(self.state.search.as_ref().map_or(0, |search| search.candidates));
+        if self.tabled == candidates {
+            return tables::write_small(self.claim.dir(), &self.state);
+        }
+        tables::write(self.claim.dir(), &self.state)?;
+        self.tabled = candidates;
+        Ok(())
     }
 
     /// Lets go of a run that has ended before. Its process may have died between the record of the end
@@ -119,7 +127,7 @@ impl Recorder {
     /// # Errors
     ///
     /// Fails if something cannot be written; the run then reads as interrupted.
-    pub fn close(self) -> Result<()> {
+    pub fn close(mut self) -> Result<()> {
         let Some((_, ending, _)) = self.state.finished else { return Ok(()) };
         self.write_tables()?;
         self.claim.finish(ending)

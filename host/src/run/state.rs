@@ -1,8 +1,11 @@
 //! What the events of a run add up to.
 
-use std::{collections::BTreeMap, slice};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice,
+};
 
-use nashost_plugin_api::{dataset::Part, strategy::SearchResult};
+use nashost_plugin_api::{dataset::Part, metric::Direction, strategy::SearchResult};
 
 use super::{
     claim::Ending,
@@ -42,54 +45,48 @@ pub struct State {
     pub last: Option<Timestamp>,
 }
 
-/// The state of a search.
+/// The state of a search. Its candidates stay on the disk, see [`candidates`](super::events::candidates):
+/// the memory of a search does not grow with its length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchState {
     /// What is searched.
     pub started: SearchStarted,
-    /// Answered proposals, in their order.
-    pub candidates: Vec<CandidateRow>,
+    /// Number of answered proposals.
+    pub candidates: u64,
+    /// The best value so far.
+    pub best: Option<f64>,
+    /// Names of the costs that candidates have.
+    pub costs: BTreeSet<String>,
     /// What was found, and the seconds it took.
     pub finished: Option<(SearchResult, f64)>,
+    /// [`Candidate::id`] of the newest.
+    last: Option<u64>,
 }
 
-/// A candidate in little memory: searches have 100,000 of them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CandidateRow {
-    /// [`Candidate::id`].
-    pub id: u64,
-    /// [`Candidate::spec`] as compact JSON.
-    pub spec: Box<str>,
-    /// [`Candidate::origin`].
-    pub origin: Box<str>,
-    /// [`Candidate::value`].
-    pub value: Option<f64>,
-    /// [`Candidate::spread`].
-    pub spread: Option<f64>,
-    /// [`Candidate::seconds`].
-    pub seconds: f64,
-    /// [`Candidate::rejected`].
-    pub rejected: Option<Box<str>>,
-    /// [`Candidate::why`].
-    pub why: Option<Box<str>>,
-    /// [`Candidate::costs`].
-    pub costs: BTreeMap<String, f64>,
-}
+impl SearchState {
+    fn begin(started: &SearchStarted) -> Self {
+        let started = started.clone();
+        Self { started, candidates: 0, best: None, costs: BTreeSet::new(), finished: None, last: None }
+    }
 
-impl From<&Candidate> for CandidateRow {
-    fn from(candidate: &Candidate) -> Self {
-        let Candidate { id, spec, origin, value, spread, seconds, rejected, why, costs } = candidate;
-        Self {
-            id: *id,
-            spec: spec.to_string().into(),
-            origin: origin.as_str().into(),
-            value: *value,
-            spread: *spread,
-            seconds: *seconds,
-            rejected: rejected.as_deref().map(Into::into),
-            why: why.as_deref().map(Into::into),
-            costs: costs.clone(),
+    fn add(&mut self, candidate: &Candidate) {
+        self.candidates += 1;
+        self.last = Some(candidate.id);
+        self.best = better(self.started.direction, self.best, candidate.value);
+        for name in candidate.costs.keys() {
+            if !self.costs.contains(name) {
+                self.costs.insert(name.clone());
+            }
         }
+    }
+}
+
+/// The better of two values, as far as there are any.
+pub(crate) fn better(direction: Direction, a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b, direction) {
+        (Some(a), Some(b), Direction::Higher) => Some(a.max(b)),
+        (Some(a), Some(b), Direction::Lower) => Some(a.min(b)),
+        (a, b, _) => a.or(b),
     }
 }
 
@@ -227,7 +224,7 @@ impl State {
         let Some(search) = &self.search else {
             return Some("a candidate has no search".to_owned());
         };
-        let known = search.candidates.last().map(|last| last.id);
+        let known = search.last;
         let ids: Vec<u64> = known.into_iter().chain(candidates.iter().map(|c| c.id)).collect();
         ids.windows(2)
             .find(|pair| pair[0] >= pair[1])
@@ -253,12 +250,11 @@ impl State {
             RunEvent::DataReady(data) => self.data = Some(data.clone()),
             RunEvent::SplitMade(split) => self.split = Some(split.clone()),
             RunEvent::SearchStarted(started) => {
-                self.search =
-                    Some(SearchState { started: started.clone(), candidates: Vec::new(), finished: None });
+                self.search = Some(SearchState::begin(started));
             }
             RunEvent::Candidate(candidate) => {
                 if let Some(search) = &mut self.search {
-                    search.candidates.push(candidate.into());
+                    search.add(candidate);
                 }
             }
             RunEvent::SearchFinished { result, seconds } => {
@@ -380,7 +376,7 @@ mod tests {
         let state = State::fold(&records(testing::run())).unwrap();
         assert_eq!(state.run_id(), testing::RUN_ID);
         let search = state.search.as_ref().unwrap();
-        assert_eq!(search.candidates.len(), 3);
+        assert_eq!((search.candidates, search.best), (3, Some(2.5)));
         assert!(search.finished.is_some());
         let phases: Vec<_> = state.trials.values().map(TrialState::phase).collect();
         assert_eq!(phases, ["done", "failed"]);

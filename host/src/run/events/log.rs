@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Record, RunEvent, VERSION,
+    Candidate, Record, RunEvent, VERSION,
     codec::{self, LineError},
 };
 use crate::{
@@ -162,6 +162,19 @@ impl Iterator for Reader {
             }),
         }
     }
+}
+
+/// Returns the candidates of the log at `path`, in their order.
+///
+/// # Errors
+///
+/// Fails if the file cannot be opened; each item fails as those of [`Reader`].
+pub fn candidates(path: &Path) -> Result<impl Iterator<Item = Result<Candidate>>> {
+    Ok(Reader::open(path)?.filter_map(|record| match record.map(|record| record.event) {
+        Ok(RunEvent::Candidate(candidate)) => Some(Ok(candidate)),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    }))
 }
 
 #[cfg(test)]

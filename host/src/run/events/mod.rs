@@ -17,7 +17,7 @@ use nashost_plugin_api::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::log::{EventLog, Reader};
+pub use self::log::{EventLog, Reader, candidates};
 use super::{
     claim::Ending,
     time::Timestamp,

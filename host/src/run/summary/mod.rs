@@ -173,7 +173,7 @@ fn search(state: &State) -> Option<SearchSummary> {
         metric: search.started.metric.id.clone(),
         direction: search.started.direction,
         uses_data: search.started.uses_data,
-        candidates: search.candidates.len() as u64,
+        candidates: search.candidates,
         rejected: result.map(|(result, _)| result.rejected.clone()).unwrap_or_default(),
         best: result.and_then(|(result, _)| result.ranked.first().cloned()),
     })

@@ -1,6 +1,6 @@
 //! The files that are derived from the events of a run.
 //!
-//! Each is a function of the [`State`], so writing them again gives the same bytes.
+//! Each is a function of the events, so writing them again gives the same bytes.
 
 mod archs;
 mod epochs;
@@ -28,16 +28,21 @@ use crate::error::Result;
 /// Name of the answer in the run directory.
 pub const SUMMARY: &str = "summary.json";
 
-/// Writes every derived file of `run`.
+/// Writes every derived file of `run`, whose events add up to `state`.
 ///
 /// # Errors
 ///
 /// Fails if a file cannot be written; each is then whole, old or new.
 pub fn write(run: &RunDir, state: &State) -> Result<()> {
+    search::write(run, state)?;
+    write_small(run, state)
+}
+
+/// Writes the derived files that do not grow with the length of a search.
+pub(super) fn write_small(run: &RunDir, state: &State) -> Result<()> {
     let tables = [
         ("trials.csv", trials::table(state)),
         ("epochs.csv", epochs::table(state)),
-        ("search.csv", search::table(state)),
         ("results.csv", results::table(state)),
     ];
     for (name, table) in tables {

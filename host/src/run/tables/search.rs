@@ -1,47 +1,49 @@
-//! `search.csv`: one row per candidate.
+//! `search.csv`: one row per candidate, written as they are read.
 
-use std::collections::BTreeSet;
+use std::io::{self, Write};
 
-use nashost_plugin_api::metric::Direction;
+use super::{
+    super::{atomic, dir::RunDir, events, state::State, state::better},
+    table::Cell,
+};
+use crate::error::Result;
 
-use super::{super::state::State, Table, table::Cell};
+/// Name of the table in the run directory.
+const FILE: &str = "search.csv";
+/// Columns that every search has, but for the last.
+const FIXED: [&str; 9] =
+    ["run_id", "candidate", "origin", "value", "spread", "best_so_far", "seconds", "rejected_by", "why"];
 
-pub(super) fn table(state: &State) -> Table {
-    let candidates = state.search.as_ref().map_or(&[][..], |search| &search.candidates);
-    let costs: BTreeSet<_> = candidates.iter().flat_map(|c| c.costs.keys()).collect();
-    let fixed =
-        ["run_id", "candidate", "origin", "value", "spread", "best_so_far", "seconds", "rejected_by", "why"];
-    let columns = fixed.map(str::to_owned).into_iter().chain(costs.iter().map(|name| format!("cost.{name}")));
-    let mut table = Table::new(columns.chain(["spec".to_owned()]));
-    let direction = state.search.as_ref().map(|search| search.started.direction);
-    let mut best: Option<f64> = None;
-    for candidate in candidates {
-        best = better(direction, best, candidate.value);
-        let mut cells: Vec<(String, Cell)> = [
-            ("run_id", state.run_id().into()),
-            ("candidate", candidate.id.into()),
-            ("origin", (&*candidate.origin).into()),
-            ("value", candidate.value.into()),
-            ("spread", candidate.spread.into()),
-            ("best_so_far", best.into()),
-            ("seconds", candidate.seconds.into()),
-            ("rejected_by", candidate.rejected.as_deref().into()),
-            ("why", candidate.why.as_deref().into()),
-            ("spec", (&*candidate.spec).into()),
-        ]
-        .map(|(name, cell)| (name.to_owned(), cell))
-        .into();
-        cells.extend(candidate.costs.iter().map(|(name, cost)| (format!("cost.{name}"), (*cost).into())));
-        table.push(cells);
-    }
-    table
+/// Writes the table of `run`, whose events add up to `state`.
+pub(super) fn write(run: &RunDir, state: &State) -> Result<()> {
+    atomic::write_with(&run.file(FILE), |file| fill(file, run, state))
 }
 
-/// The better of two values, as far as there are any.
-fn better(direction: Option<Direction>, a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    match (a, b) {
-        (Some(a), Some(b)) if direction == Some(Direction::Lower) => Some(a.min(b)),
-        (Some(a), Some(b)) => Some(a.max(b)),
-        (a, b) => a.or(b),
+fn fill(file: &mut dyn Write, run: &RunDir, state: &State) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(file);
+    let costs: Vec<&String> = state.search.iter().flat_map(|search| &search.costs).collect();
+    let cost_columns = costs.iter().map(|name| format!("cost.{name}"));
+    let fixed = FIXED.map(str::to_owned).into_iter();
+    csv.write_record(fixed.chain(cost_columns).chain(["spec".to_owned()]))?;
+    let Some(search) = &state.search else { return csv.flush() };
+    let mut best: Option<f64> = None;
+    for candidate in events::candidates(&run.file(events::FILE)).map_err(io::Error::other)? {
+        let candidate = candidate.map_err(io::Error::other)?;
+        best = better(search.started.direction, best, candidate.value);
+        let cells: [Cell; FIXED.len()] = [
+            state.run_id().into(),
+            candidate.id.into(),
+            candidate.origin.into(),
+            candidate.value.into(),
+            candidate.spread.into(),
+            best.into(),
+            candidate.seconds.into(),
+            candidate.rejected.into(),
+            candidate.why.into(),
+        ];
+        let costs = costs.iter().map(|name| Cell::from(candidate.costs.get(*name).copied()));
+        let spec = Cell::from(candidate.spec.to_string());
+        csv.write_record(cells.into_iter().chain(costs).chain([spec]).map(Cell::into_text))?;
     }
+    csv.flush()
 }

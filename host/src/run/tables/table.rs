@@ -64,6 +64,13 @@ impl Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell(String);
 
+impl Cell {
+    /// What the file shows, before quoting.
+    pub fn into_text(self) -> String {
+        self.0
+    }
+}
+
 impl From<f64> for Cell {
     fn from(value: f64) -> Self {
         // `Debug` is the shortest text that reads back as the same number; it has no `.` only

@@ -113,7 +113,7 @@ fn steps_and_contradictions_are_not_recorded() {
     assert_eq!(recorder.record_candidates(repeated).unwrap_err().code, "E0710");
     assert_eq!(fs::read(&log).unwrap(), before);
     recorder.record_candidates(vec![testing::candidate(5, 1.0), testing::candidate(6, 1.0)]).unwrap();
-    assert_eq!(recorder.state().search.as_ref().unwrap().candidates.len(), 5);
+    assert_eq!(recorder.state().search.as_ref().unwrap().candidates, 5);
 }
 
 #[test]
