@@ -9,7 +9,8 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 7] = [
+pub const SHIPPED: [&str; 8] = [
+    "nashost_controls",
     "nashost_costs",
     "nashost_datasets",
     "nashost_deepmad",
