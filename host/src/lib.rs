@@ -11,5 +11,6 @@ mod pipeline;
 pub mod plugin;
 pub mod run;
 pub mod search;
+mod study;
 pub mod train;
 pub mod worker;

@@ -219,6 +219,28 @@ impl Set {
         set
     }
 
+    /// Writes a set of as many images as `parts` says, of which those are bright whose number is even, and
+    /// those have the finding `bone` that `is_bone` says.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `folder` cannot be written.
+    pub fn write_many(folder: PathBuf, parts: [u32; 3], is_bone: impl Fn(u32) -> bool) -> Self {
+        fs::create_dir_all(&folder).expect("the folder is writable");
+        let set = Self { folder };
+        let mut numbers = 0..;
+        for (part, images) in ["train", "val", "test"].into_iter().zip(parts) {
+            let mut text = "ID,bone,normal\n".to_owned();
+            for number in numbers.by_ref().take(images as usize) {
+                set.image(&format!("{number}.png"), number, 160 - 100 * (number % 2));
+                let bone = u32::from(is_bone(number));
+                text += &format!("{number}.png,{bone},{}\n", 1 - bone);
+            }
+            set.csv(part, |_| text);
+        }
+        set
+    }
+
     fn image(&self, name: &str, number: u32, brightness: u32) {
         // A different pattern in every image, so that no two are equal.
         let pixel = |x: u32, y: u32| image::Luma([(brightness + (x * (number + 3) + y * 7) % 23) as u8]);

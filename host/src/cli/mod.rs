@@ -17,6 +17,7 @@ mod runs;
 mod score;
 mod self_check;
 mod signals;
+mod study;
 mod worker;
 
 use std::{
@@ -172,6 +173,8 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Run(args) => run::command(&args, context),
         Command::Resume(args) => resume::command(&args, context),
         Command::Repeat(args) => repeat::command(&args, context),
+        Command::Study(args) => study::command(&args, context),
+        Command::StudyCell(args) => study::cell(&args, context),
         Command::Score(args) => score::command(&args, context),
         Command::Worker(args) => worker::command(&args, context),
         Command::Plugin(command) => plugin::command(command, context),

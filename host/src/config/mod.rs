@@ -34,6 +34,7 @@ pub use sections::{
     cpu_threads,
 };
 pub use units::{Size, Span};
+pub(crate) use validate::validate;
 pub use validate::validate_component;
 
 /// Returns the user's own configuration file, whether it exists or not.

@@ -4,6 +4,7 @@ use nashost_plugin_api::graph::Graph;
 use serde_json::Value;
 
 use super::Config;
+use crate::study::StudyConfig;
 
 /// Returns the schema of the run configuration.
 pub fn config() -> Value {
@@ -12,7 +13,11 @@ pub fn config() -> Value {
 
 /// Returns all published schemas by file name, as committed in `schemas/`.
 pub fn schemas() -> Vec<(&'static str, Value)> {
-    vec![("config.schema.json", config()), ("graph.schema.json", schemars::schema_for!(Graph).to_value())]
+    vec![
+        ("config.schema.json", config()),
+        ("graph.schema.json", schemars::schema_for!(Graph).to_value()),
+        ("study.schema.json", schemars::schema_for!(StudyConfig).to_value()),
+    ]
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub fn validate_component(section: &str, schema: &Value, config: &Value, origins
 }
 
 /// Checks `value`, which stands at `at` in the configuration, and returns all problems.
-pub(super) fn validate(at: &str, schema: &Value, value: &Value, origins: &Origins) -> Vec<Error> {
+pub(crate) fn validate(at: &str, schema: &Value, value: &Value, origins: &Origins) -> Vec<Error> {
     let validator = match jsonschema::validator_for(schema) {
         Ok(validator) => validator,
         Err(cause) => {

@@ -77,10 +77,30 @@ impl Plan {
             steps_per_epoch: images[0].div_ceil(config.train.batch.max(1)),
             training_macs: passes * first.macs as f64 * f64::from(config.train.epochs) * trials as f64,
             image_bytes: (catalogue.records.len() * side * side * catalogue.info.channels) as u64,
-            checkpoint_bytes: first.params * 4 * CHECKPOINTS * trials as u64,
+            checkpoint_bytes: Self::bytes_of_checkpoints(first.params) * trials as u64,
             first_structure_params: first.params,
             first_structure_macs: first.macs,
         })
+    }
+
+    /// Structures that the search scores, if it knows.
+    pub(crate) fn structures_to_score(&self) -> Option<u64> {
+        self.structures_to_score
+    }
+
+    /// Parameters of the first structure.
+    pub(crate) fn params(&self) -> u64 {
+        self.first_structure_params
+    }
+
+    /// Multiply-adds of all trainings together.
+    pub(crate) fn training_macs(&self) -> f64 {
+        self.training_macs
+    }
+
+    /// Bytes of the checkpoints of one trial of a network with `params` parameters.
+    pub(crate) fn bytes_of_checkpoints(params: u64) -> u64 {
+        params * 4 * CHECKPOINTS
     }
 
     /// Renders the plan for people.

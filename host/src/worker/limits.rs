@@ -19,7 +19,7 @@ const WILLING: &str = "800";
 /// # Errors
 ///
 /// Fails if the driver is gone already (E0456).
-pub(super) fn follow(driver: u32) -> Result<()> {
+pub(crate) fn follow(driver: u32) -> Result<()> {
     let gone = || Error::new(Exit::Environment, "E0456", "the driver of this worker is gone");
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|_| gone())?;
     // The driver may have died before the line above.

@@ -13,6 +13,7 @@ mod serve;
 
 pub use self::protocol::{Answered, FromWorker, Proposal, SearchState, SearchTask, TaskError};
 pub(crate) use self::{
+    limits::follow,
     pool::{Ended, Launcher, Pool, Report},
     protocol::{Known, Setup, ToWorker},
     serve::{Duties, SEARCH_LOG, serve, trial_log},

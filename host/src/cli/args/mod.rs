@@ -5,6 +5,7 @@ mod data;
 mod global;
 mod plugin;
 mod run;
+mod study;
 
 pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
@@ -13,6 +14,8 @@ pub use plugin::{PluginArgs, PluginCommand};
 pub use run::{
     CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,
 };
+
+pub use study::{StudyArgs, StudyCellArgs};
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -41,6 +44,11 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Makes a run again and tells whether it comes out the same.
     Repeat(RepeatArgs),
+    /// Makes the runs of a study: methods × datasets × grid × folds × seeds.
+    Study(StudyArgs),
+    /// Makes one run of a study; started by `study`.
+    #[command(hide = true)]
+    StudyCell(StudyCellArgs),
     /// Scores given structures with architecture metrics.
     Score(ScoreArgs),
     /// Works for a run; started by `run` and `resume`.

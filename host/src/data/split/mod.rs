@@ -79,8 +79,36 @@ impl Split {
             return Err(Error::new(Exit::Usage, "E0304", message));
         }
         let parts =
-            stratify::stratify(records, fractions, seed).into_iter().map(|part| PARTS[part]).collect();
+            stratify::stratify(records, &fractions, seed).into_iter().map(|part| PARTS[part]).collect();
         Self::new(SplitMethod::Stratified, Some(seed), Some(fractions), records, parts, "E0304")
+    }
+
+    /// Splits into `folds` equal parts by group and label, and returns one split per fold: the fold is
+    /// the test part, the next one the validation part, the others the training part. So each image is
+    /// tested once.
+    ///
+    /// # Errors
+    ///
+    /// Fails with E0304 if there are fewer than three folds, or too few groups to fill them.
+    pub fn folds(records: &[Record], folds: u32, seed: u64) -> Result<Vec<Self>> {
+        if folds < 3 {
+            let message = format!("{folds} folds: training, validation and test take one each at least");
+            return Err(Error::new(Exit::Usage, "E0304", message));
+        }
+        let folds = folds as usize;
+        let of = stratify::stratify(records, &vec![1.0 / folds as f64; folds], seed);
+        let share = 1.0 / folds as f64;
+        let part = |fold: usize, test: usize| match fold {
+            _ if fold == test => Part::Test,
+            _ if fold == (test + 1) % folds => Part::Val,
+            _ => Part::Train,
+        };
+        let split = |test: usize| {
+            let parts = of.iter().map(|&fold| part(fold, test)).collect();
+            let fractions = [1.0 - 2.0 * share, share, share];
+            Self::new(SplitMethod::Stratified, Some(seed), Some(fractions), records, parts, "E0304")
+        };
+        (0..folds).map(split).collect()
     }
 
     fn new(

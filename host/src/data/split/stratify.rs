@@ -38,18 +38,19 @@ struct Want {
     positives: Vec<f64>,
 }
 
-/// Returns the part (0, 1 or 2) of each record.
-pub(super) fn stratify(records: &[Record], fractions: [f64; 3], seed: u64) -> Vec<usize> {
+/// Returns the part of each record, by its position in `fractions`.
+pub(super) fn stratify(records: &[Record], fractions: &[f64], seed: u64) -> Vec<usize> {
     let mut rng = rng(derive_seed(seed, "split"));
     let labels = records.iter().map(|record| record.targets.len()).max().unwrap_or(0);
     let mut groups = groups(records, labels);
     groups.shuffle(&mut rng);
     let mut left: Vec<usize> =
         (0..labels).map(|label| groups.iter().map(|group| group.positives[label]).sum()).collect();
-    let mut wants = fractions.map(|fraction| Want {
+    let want = |fraction: &f64| Want {
         images: fraction * records.len() as f64,
         positives: left.iter().map(|&positives| fraction * positives as f64).collect(),
-    });
+    };
+    let mut wants: Vec<Want> = fractions.iter().map(want).collect();
     let mut parts = vec![0; records.len()];
     // Stable: groups of equal size stay in the order that the lot gave them.
     groups.sort_by_key(|group| std::cmp::Reverse(group.members.len()));
@@ -90,7 +91,7 @@ fn groups(records: &[Record], labels: usize) -> Vec<Group> {
 }
 
 /// The part that wants most positives of `label` (if given), then most images, then by lot.
-fn neediest(wants: &[Want; 3], label: Option<usize>, rng: &mut Rng) -> usize {
+fn neediest(wants: &[Want], label: Option<usize>, rng: &mut Rng) -> usize {
     let need = |part: usize| {
         let want: &Want = &wants[part];
         (label.map_or(0.0, |label| want.positives[label]), want.images)
@@ -99,7 +100,7 @@ fn neediest(wants: &[Want; 3], label: Option<usize>, rng: &mut Rng) -> usize {
         let (a, b) = (need(a), need(b));
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
     };
-    let most = (1..3).fold(0, |most, part| if order(part, most).is_gt() { part } else { most });
-    let tied: Vec<usize> = (0..3).filter(|&part| order(part, most).is_eq()).collect();
+    let most = (1..wants.len()).fold(0, |most, part| if order(part, most).is_gt() { part } else { most });
+    let tied: Vec<usize> = (0..wants.len()).filter(|&part| order(part, most).is_eq()).collect();
     tied[rng.random_range(0..tied.len())]
 }

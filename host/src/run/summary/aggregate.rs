@@ -61,23 +61,23 @@ fn mean(values: &[f64]) -> Option<f64> {
 
 /// The test results of one method, seed by seed.
 #[derive(Debug, Default)]
-pub(super) struct Series<'a> {
+pub(crate) struct Series<'a> {
     reports: Vec<&'a MetricReport>,
     intervals: Vec<&'a BTreeMap<String, [f64; 2]>>,
 }
 
 impl<'a> Series<'a> {
-    pub(super) fn push(&mut self, report: &'a MetricReport, intervals: &'a BTreeMap<String, [f64; 2]>) {
+    pub(crate) fn push(&mut self, report: &'a MetricReport, intervals: &'a BTreeMap<String, [f64; 2]>) {
         self.reports.push(report);
         self.intervals.push(intervals);
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.reports.len() as u64
     }
 
     /// Single values.
-    pub(super) fn overall(&self) -> BTreeMap<String, Aggregate> {
+    pub(crate) fn overall(&self) -> BTreeMap<String, Aggregate> {
         let names: BTreeSet<&String> = self.reports.iter().flat_map(|report| report.overall.keys()).collect();
         let aggregate = |name: &String| {
             let values: Vec<_> = self.reports.iter().map(|report| report.overall.get(name)).collect();

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::aggregate::Aggregate;
-use self::aggregate::Series;
+pub(crate) use self::aggregate::Series;
 use super::{
     claim::Ending,
     events::Failure,

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use nashost_plugin_api::metric::MetricReport;
 
 pub(super) use self::archs::file as arch_file;
-pub use self::table::Table;
+pub use self::table::{Cell, Table};
 use super::{
     atomic,
     dir::RunDir,

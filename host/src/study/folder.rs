@@ -1,0 +1,179 @@
+//! The folder of a study.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{cell::Cell, config::StudyConfig, plan::Plan};
+use crate::{
+    config::Config,
+    error::{Error, Exit, Result},
+    pipeline,
+    run::{MIN_FREE, RunDir, RunStatus, atomic, io_error, preflight},
+};
+
+/// The runs, in the study's folder.
+pub(super) const RUNS: &str = "runs";
+const CELLS: &str = "cells";
+const SPLITS: &str = "splits";
+const LOGS: &str = "log";
+const DEFINITION: &str = "study.json";
+const LOCK: &str = "lock";
+
+/// Path of the split of a fold, in the study's folder.
+pub(super) fn split_file(dataset: &str, fold: u32) -> String {
+    format!("{SPLITS}/{dataset}.f{fold}.json")
+}
+
+/// The folder of a study: its definition, its cells and their runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+/// The kernel's lock on a study, held while the value lives.
+#[must_use = "the lock is let go when this is dropped"]
+pub(crate) struct StudyLock {
+    _file: File,
+}
+
+impl Folder {
+    /// The folder at `path`, whether it exists or not.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file of the study.
+    pub(crate) fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Log of a cell's process.
+    pub(crate) fn log(&self, cell: &str) -> PathBuf {
+        self.path.join(LOGS).join(format!("{cell}.log"))
+    }
+
+    /// Writes what is new of the plan, and checks the rest against what the study was.
+    ///
+    /// Cells that the study had keep the number of threads that they were planned with. Seeds, methods
+    /// and datasets may be added; what is there may not become something else.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a cell or a split is not what it was (E0902), another process has the study (E0903), or
+    /// the disk refuses.
+    pub(crate) fn prepare(&self, study: &StudyConfig, plan: &mut Plan) -> Result<StudyLock> {
+        preflight(&self.path, MIN_FREE)?;
+        for name in [RUNS, CELLS, SPLITS, LOGS] {
+            let folder = self.path.join(name);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|e| io_error("create the folder", &folder, &e))?;
+        }
+        let lock = self.lock()?;
+        let mut changes = Vec::new();
+        for (name, split) in &plan.splits {
+            let path = self.file(name);
+            if !path.exists() {
+                split.write(&path)?;
+            } else if crate::data::SplitFile::read(&path)? != *split {
+                changes.push(format!("{name}: the data or the seed of the split changed"));
+            }
+        }
+        for cell in &mut plan.cells {
+            let path = self.config_of(&cell.key.id());
+            if !path.exists() {
+                atomic::write(&path, cell.config.to_toml()?.as_bytes())?;
+                continue;
+            }
+            let before = read_config(&path)?;
+            cell.config.run.threads = before.run.threads;
+            cell.config.run.jobs = before.run.jobs;
+            let of_cell = pipeline::config_differences(&before, &cell.config);
+            changes.extend(of_cell.into_iter().map(|change| format!("{}: {change}", cell.key.id())));
+        }
+        if !changes.is_empty() {
+            let shown = changes.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+            let message = format!(
+                "{} already holds this study with other settings ({} differences):\n{shown}",
+                self.path.display(),
+                changes.len()
+            );
+            return Err(Error::new(Exit::Identity, "E0902", message).help(
+                "give the changed study another `name`, or remove the folder if nothing in it is needed",
+            ));
+        }
+        atomic::write_json(&self.file(DEFINITION), study)?;
+        Ok(lock)
+    }
+
+    /// Takes the study for writing.
+    fn lock(&self) -> Result<StudyLock> {
+        let path = self.file(LOCK);
+        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = open.map_err(|e| io_error("open", &path, &e))?;
+        file.try_lock().map_err(|_| {
+            let message = format!("another process works on the study in {}", self.path.display());
+            Error::new(Exit::Usage, "E0903", message).help("wait for it, or stop it first")
+        })?;
+        Ok(StudyLock { _file: file })
+    }
+
+    /// Configuration of the cell `id`.
+    pub(crate) fn config_of(&self, id: &str) -> PathBuf {
+        self.path.join(CELLS).join(format!("{id}.toml"))
+    }
+
+    /// Folder of the runs.
+    pub(crate) fn runs_folder(&self) -> PathBuf {
+        self.path.join(RUNS)
+    }
+
+    /// The run of the cell `id`: the newest that has a record, if a process was killed before its run
+    /// began.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be read.
+    pub(crate) fn run_of(&self, id: &str) -> Result<Option<RunDir>> {
+        Ok(newest(&RunDir::list(&self.runs_folder())?, id))
+    }
+
+    /// The run of each cell that has one, in the order of `cells`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be read.
+    pub(crate) fn runs(&self, cells: &[Cell]) -> Result<Vec<Option<RunDir>>> {
+        let runs = RunDir::list(&self.runs_folder())?;
+        Ok(cells.iter().map(|cell| newest(&runs, &cell.key.id())).collect())
+    }
+}
+
+fn newest(runs: &[RunDir], id: &str) -> Option<RunDir> {
+    let begun = |run: &&RunDir| run.file(crate::run::events::FILE).exists();
+    runs.iter().rev().filter(|run| run.name() == id).find(begun).cloned()
+}
+
+/// Where a cell stands.
+pub(crate) fn status(run: Option<&RunDir>) -> Result<Option<RunStatus>> {
+    run.map(RunStatus::of).transpose()
+}
+
+fn read_config(path: &Path) -> Result<Config> {
+    let damaged = |why: String| {
+        Error::new(Exit::Environment, "E0902", format!("{}: {why}", path.display()))
+            .help("restore the file, or remove it and the runs of that name")
+    };
+    let text = fs::read_to_string(path).map_err(|error| damaged(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| damaged(error.to_string()))
+}

@@ -1,0 +1,195 @@
+//! The derived files of a study, and its table for people.
+
+use comfy_table::{Cell as TextCell, CellAlignment, Table as TextTable, presets};
+
+use super::{
+    cell::Cell,
+    config::StudyConfig,
+    execute::Outcome,
+    folder::Folder,
+    summary::{Made, MethodResult, StudySummary, made, selecting},
+};
+use crate::{
+    error::Result,
+    run::{
+        atomic,
+        summary::{Aggregate, HEADLINE},
+        tables::{Cell as CsvCell, Table},
+    },
+};
+
+/// Sums the runs of a study up and writes `summary.json`, `results.csv` and `trials.csv`.
+///
+/// # Errors
+///
+/// Fails if a run cannot be read or a file cannot be written; each is then whole, old or new.
+pub(crate) fn write(
+    folder: &Folder,
+    study: &StudyConfig,
+    cells: &[Cell],
+    outcome: &Outcome,
+) -> Result<StudySummary> {
+    let made = made(folder, cells)?;
+    let summary = StudySummary::of(study, cells, &made, outcome);
+    atomic::write(&folder.file("results.csv"), &results(&summary).to_csv())?;
+    atomic::write(&folder.file("trials.csv"), &trials(study, &made).to_csv())?;
+    atomic::write_json(&folder.file("summary.json"), &summary)?;
+    Ok(summary)
+}
+
+/// One row per dataset, method and metric, at the chosen point.
+fn results(summary: &StudySummary) -> Table {
+    let mut table = Table::new([
+        "study",
+        "selected_by",
+        "dataset",
+        "kind",
+        "method",
+        "settings",
+        "metric",
+        "n",
+        "mean",
+        "sd",
+        "ci95_low",
+        "ci95_high",
+        "why",
+    ]);
+    for dataset in &summary.datasets {
+        let methods = dataset.methods.iter().map(|m| {
+            let kind = if m.control { "control" } else { "method" };
+            (kind, &m.method, serde_json::Value::Object(m.settings.clone()).to_string(), m.runs, &m.test)
+        });
+        let baselines =
+            dataset.baselines.iter().map(|b| ("baseline", &b.method, "{}".to_owned(), b.seeds, &b.test));
+        for (kind, method, settings, n, test) in methods.chain(baselines) {
+            for (metric, value) in test {
+                let cells: [(&str, CsvCell); 13] = [
+                    ("study", (&summary.name).into()),
+                    ("selected_by", (&summary.selected_by).into()),
+                    ("dataset", (&dataset.dataset).into()),
+                    ("kind", kind.into()),
+                    ("method", method.into()),
+                    ("settings", (&settings).into()),
+                    ("metric", metric.into()),
+                    ("n", n.into()),
+                    ("mean", value.mean.into()),
+                    ("sd", value.sd.into()),
+                    ("ci95_low", value.ci95.map(|[low, _]| low).into()),
+                    ("ci95_high", value.ci95.map(|[_, high]| high).into()),
+                    ("why", value.why.as_deref().into()),
+                ];
+                table.push(cells);
+            }
+        }
+    }
+    table
+}
+
+/// One row per finished run, with every point of the grid.
+fn trials(study: &StudyConfig, made: &[Made]) -> Table {
+    let mut table = Table::new([
+        "study",
+        "dataset",
+        "kind",
+        "method",
+        "settings",
+        "fold",
+        "seed",
+        "run",
+        "arch_id",
+        "params",
+        "macs",
+        "search_s",
+        "train_s",
+        "selecting",
+    ]);
+    for made in made {
+        let key = &made.key;
+        let kind = if key.control { "control" } else { "method" };
+        let Some(trial) = made.trial() else { continue };
+        let architecture = made.state.architectures.get(&trial.architecture);
+        let search = made.state.search.as_ref().and_then(|search| search.finished.as_ref());
+        let mut cells: Vec<(String, CsvCell)> = [
+            ("study", CsvCell::from(&study.name)),
+            ("dataset", (&key.dataset).into()),
+            ("kind", kind.into()),
+            ("method", (&key.method).into()),
+            ("settings", serde_json::Value::Object(key.settings.clone()).to_string().into()),
+            ("fold", key.fold.into()),
+            ("seed", key.seed.into()),
+            ("run", made.dir.id().into()),
+            ("arch_id", (&trial.architecture).into()),
+            ("params", architecture.map(|a| a.params).into()),
+            ("macs", architecture.map(|a| a.macs).into()),
+            ("search_s", search.map(|(_, seconds)| *seconds).into()),
+            ("train_s", trial.train_seconds().into()),
+            ("selecting", selecting(study, made).into()),
+        ]
+        .map(|(name, cell)| (name.to_owned(), cell))
+        .into();
+        let scores = architecture.into_iter().flat_map(|a| &a.scores);
+        cells.extend(scores.map(|(name, score)| (format!("score.{name}"), score.value.into())));
+        let test = trial.test();
+        let val = test.and_then(|test| trial.epochs.get(&test.checkpoint.epoch)).map(|epoch| &epoch.val);
+        for (part, report) in [("val", val), ("test", test.map(|test| &test.test))] {
+            let values = report.into_iter().flat_map(|report| &report.overall);
+            cells.extend(values.map(|(name, value)| (format!("{part}.{name}"), value.value.into())));
+        }
+        table.push(cells);
+    }
+    table
+}
+
+/// The results for people, dataset by dataset.
+pub(crate) fn results_text(summary: &StudySummary) -> String {
+    let mut text = String::new();
+    for dataset in &summary.datasets {
+        let known = |name: &&str| {
+            dataset.methods.iter().any(|method| method.test.contains_key(*name))
+                || dataset.baselines.iter().any(|baseline| baseline.test.contains_key(*name))
+        };
+        let names: Vec<&str> = HEADLINE.into_iter().filter(known).collect();
+        let mut table = TextTable::new();
+        let title = format!("{} (test)", dataset.dataset);
+        let head =
+            [title.as_str(), "runs", "params"].into_iter().chain(names.iter().copied()).chain(["chosen"]);
+        table.load_style(presets::NOTHING).set_header(head);
+        for method in &dataset.methods {
+            table.add_row(method_row(method, &names));
+        }
+        for baseline in &dataset.baselines {
+            let values = names.iter().map(|name| value(baseline.test.get(*name)));
+            let fixed = [baseline.method.clone(), String::new(), String::new()];
+            table.add_row(fixed.into_iter().chain(values).map(TextCell::new));
+        }
+        for index in 1..names.len() + 3 {
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        text.push_str(&table.to_string());
+        text.push_str("\n\n");
+    }
+    text
+}
+
+fn method_row(method: &MethodResult, names: &[&str]) -> Vec<TextCell> {
+    let name = if method.control { format!("{} (control)", method.method) } else { method.method.clone() };
+    let params = method.params.map(|params| format!("{:.2} M", params / 1e6)).unwrap_or_default();
+    let settings = method.settings.iter().map(|(key, value)| format!("{key}={value}"));
+    let values = names.iter().map(|name| value(method.test.get(*name)));
+    [name, method.runs.to_string(), params]
+        .into_iter()
+        .chain(values)
+        .chain([settings.collect::<Vec<_>>().join(" ")])
+        .map(TextCell::new)
+        .collect()
+}
+
+/// `0.211 ± 0.030`, or `undefined`.
+fn value(aggregate: Option<&Aggregate>) -> String {
+    let Some(aggregate) = aggregate else { return String::new() };
+    let Some(mean) = aggregate.mean else { return "undefined".to_owned() };
+    let sd = aggregate.sd.map(|sd| format!(" ± {sd:.3}")).unwrap_or_default();
+    format!("{mean:.3}{sd}")
+}

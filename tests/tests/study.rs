@@ -1,0 +1,228 @@
+//! Studies: killed, continued, changed, with the real binary.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::{fs, process::Stdio, time::Duration};
+
+use nashost_tests::{Row, Run, Sandbox, Set, process};
+use predicates::{prelude::PredicateBooleanExt as _, str::contains};
+
+/// Two methods and two controls on a small set, with a grid: twelve short runs.
+const STUDY: &str = r#"
+name = "small"
+seeds = [1]
+
+[all.train]
+resolution = 16
+epochs = 1
+
+[all.eval]
+bootstrap = 20
+
+[all.run]
+device = "cpu"
+
+[[datasets]]
+name = "set"
+set = { data = { plugin = "csv-images", root = "set" } }
+
+[[methods]]
+name = "zennas"
+plugin = "zennas"
+set = { search = { iterations = 200, rescore = 2 } }
+
+[[methods]]
+name = "plain"
+set = { arch = { plugin = "superres" } }
+
+[grid]
+"train.lr" = [1e-3, 2e-3]
+
+[controls]
+params = false
+"#;
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::default();
+    Set::write(sandbox.path("set"));
+    fs::write(sandbox.path("small.toml"), STUDY).unwrap();
+    sandbox
+}
+
+fn change(sandbox: &Sandbox, from: &str, to: &str) {
+    let text = fs::read_to_string(sandbox.path("small.toml")).unwrap();
+    assert!(text.contains(from));
+    fs::write(sandbox.path("small.toml"), text.replace(from, to)).unwrap();
+}
+
+fn finished(sandbox: &Sandbox) -> usize {
+    let runs = fs::read_dir(sandbox.path("studies/small/runs")).into_iter().flatten().flatten();
+    // `latest` is a link to one of them.
+    runs.filter(|run| !run.path().is_symlink() && run.path().join("DONE").exists()).count()
+}
+
+#[test]
+fn a_study_that_is_killed_goes_on_and_comes_out_the_same() {
+    let undisturbed = sandbox();
+    undisturbed.nashost("study small.toml -j 2").assert().success();
+    let sandbox = sandbox();
+    for runs in [1, 4] {
+        let mut command = process();
+        command.current_dir(sandbox.path("")).args(["study", "small.toml", "-j", "2"]);
+        let mut study = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while finished(&sandbox) < runs {
+            assert!(study.try_wait().unwrap().is_none(), "the study ended too early");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        study.kill().unwrap();
+        study.wait().unwrap();
+    }
+    let before = sandbox.contents("studies/small/runs");
+    let kept: Vec<_> = before.keys().filter(|path| path.ends_with("DONE")).collect();
+    assert!(kept.len() >= 4);
+    sandbox
+        .nashost("study small.toml -j 1")
+        .assert()
+        .success()
+        .stderr(contains("runs are there already"))
+        .stdout(contains("zennas").and(contains("random-zennas (control)")).and(contains("all-positive")));
+    let after = sandbox.contents("studies/small/runs");
+    for marker in kept {
+        let run = marker.parent().unwrap();
+        for (path, content) in before.iter().filter(|(path, _)| path.starts_with(run)) {
+            assert!(after[path] == *content, "{} was written again", path.display());
+        }
+    }
+    // One finished run per cell, and the same numbers.
+    assert_eq!(finished(&sandbox), 8);
+    let table = |sandbox: &Sandbox| Run(sandbox.path("studies/small")).bytes("results.csv");
+    assert!(table(&sandbox) == table(&undisturbed), "the results differ");
+    let trials = Run(sandbox.path("studies/small")).table("trials.csv");
+    assert_eq!(trials.len(), 8);
+    let value = |row: &Row, column: &str| row[column].parse::<f64>().unwrap();
+    assert!(trials.iter().all(|row| value(row, "selecting") == value(row, "val.macro_auroc")));
+    let again = sandbox.nashost("study small.toml").assert().success();
+    let errors = String::from_utf8(again.get_output().stderr.clone()).unwrap();
+    assert!(errors.contains("8 of 8 runs are there already"), "{errors}");
+}
+
+#[test]
+fn a_study_can_grow_but_not_become_another() {
+    let sandbox = sandbox();
+    change(&sandbox, "\"train.lr\" = [1e-3, 2e-3]", "\"train.lr\" = [1e-3]");
+    sandbox.nashost("study small.toml").assert().success();
+    change(&sandbox, "seeds = [1]", "seeds = [1, 2]");
+    sandbox.nashost("study small.toml").assert().success().stderr(contains("4 of 8 runs are there already"));
+    change(&sandbox, "epochs = 1", "epochs = 2");
+    sandbox
+        .nashost("study small.toml")
+        .assert()
+        .code(5)
+        .stderr(contains("E0902").and(contains("set.zennas.p0.s1: train.epochs: 1 → 2")));
+    assert_eq!(finished(&sandbox), 8);
+}
+
+#[test]
+fn a_run_that_fails_stops_the_study_unless_it_shall_go_on() {
+    let sandbox = sandbox();
+    // A weight file that is no weight file: the run fails, its neighbours do not.
+    fs::write(sandbox.path("weights.safetensors"), "none").unwrap();
+    change(
+        &sandbox,
+        "set = { arch = { plugin = \"superres\" } }",
+        "set = { arch = { plugin = \"resnet\", depth = 18 }, train = { pretrained = \"weights.safetensors\" } }",
+    );
+    change(&sandbox, "\"train.lr\" = [1e-3, 2e-3]", "\"train.lr\" = [1e-3]");
+    let reason = contains("set plain train.lr=0.001 seed 1 FAILED").and(contains("E0906"));
+    sandbox.nashost("study small.toml").assert().code(1).stderr(reason);
+    assert_eq!(finished(&sandbox), 1, "nothing was started after the failure");
+    sandbox.nashost("study small.toml --keep-going").assert().code(1).stderr(contains("1 of 4 runs failed"));
+    assert_eq!(finished(&sandbox), 3);
+    let summary = Run(sandbox.path("studies/small")).json("summary.json");
+    assert_eq!((&summary["done"], &summary["planned"]), (&3.into(), &4.into()));
+    assert_eq!(summary["failures"][0]["cell"], "set.plain.p0.s1");
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_before_anything_starts() {
+    let sandbox = sandbox();
+    change(&sandbox, "[controls]", "[select]\non = \"test\"\n\n[controls]");
+    change(&sandbox, "name = \"plain\"", "name = \"plain method\"");
+    let refused = sandbox.nashost("study small.toml").assert().code(2);
+    refused.stderr(contains("select.on").and(contains("plain method")).and(contains("2 errors")));
+    change(&sandbox, "name = \"plain method\"", "name = \"plain\"");
+    change(&sandbox, "name = \"small\"", "name = \"small\"\nmode = \"study\"");
+    change(&sandbox, "epochs = 1", "epoch = 1");
+    sandbox
+        .nashost("study small.toml")
+        .assert()
+        .code(2)
+        .stderr(contains("train.epoch").and(contains("train.epochs")));
+    assert!(!sandbox.path("studies").exists());
+}
+
+#[test]
+fn choosing_by_the_test_part_is_written_on_every_table() {
+    let sandbox = sandbox();
+    change(&sandbox, "name = \"small\"", "name = \"small\"\nmode = \"study\"");
+    change(
+        &sandbox,
+        "[controls]",
+        "[select]\non = \"test\"\n\n[controls]\nrandom = false\nsmall_cnn = false",
+    );
+    sandbox.nashost("study small.toml").assert().success().stderr(contains("SELECTION ON TEST"));
+    let table = Run(sandbox.path("studies/small")).column("results.csv", "selected_by");
+    assert!(table.iter().all(|by| by == "test macro_auroc"));
+}
+
+#[test]
+fn folds_test_every_image_once_and_part_no_patient() {
+    let sandbox = sandbox();
+    change(&sandbox, "name = \"small\"", "name = \"small\"\nfolds = 4");
+    change(&sandbox, "\"train.lr\" = [1e-3, 2e-3]", "\"train.lr\" = [1e-3]");
+    change(&sandbox, "[controls]", "[controls]\nrandom = false\nsmall_cnn = false");
+    change(
+        &sandbox,
+        "[[methods]]\nname = \"zennas\"\nplugin = \"zennas\"\nset = { search = { iterations = 200, rescore = 2 } }\n",
+        "",
+    );
+    sandbox.nashost("study small.toml").assert().success();
+    let study = Run(sandbox.path("studies/small"));
+    let mut tested: Vec<String> = Vec::new();
+    for run in fs::read_dir(study.file("runs")).unwrap() {
+        let path = run.unwrap().path();
+        if path.is_symlink() {
+            continue;
+        }
+        tested.extend(Run(path).column("predictions/T0001_test.csv", "image_id"));
+    }
+    tested.sort();
+    tested.dedup();
+    // Two labels make two rows of each image; all 40 images are there.
+    assert_eq!(tested.len(), 40);
+}
+
+/// Nothing leaks from the test part into training: labels that mean nothing stay unlearnt there.
+#[test]
+fn shuffled_labels_are_learnt_no_better_than_by_chance() {
+    let sandbox = Sandbox::default();
+    let line = |labels: &str| {
+        format!(
+            "run -s arch.plugin=small-cnn -s arch.stages=3 --dataset csv-images -s data.root={labels} \
+             -s train.resolution=16 -s train.epochs=12 -s eval.bootstrap=0 --device cpu"
+        )
+    };
+    let auroc = |folder: &str| {
+        let run = sandbox.run(&line(folder));
+        let test = &run.json("summary.json")["methods"][0]["test"];
+        test["macro_auroc"]["mean"].as_f64().unwrap()
+    };
+    Set::write_many(sandbox.path("honest"), [160, 40, 200], |number| number % 2 == 0);
+    // Parity of the number of bits: half of the images, and nothing that shows in them.
+    Set::write_many(sandbox.path("shuffled"), [160, 40, 200], |number| number.count_ones() % 2 == 0);
+    assert!(auroc("honest") > 0.95);
+    // The standard error of an AUROC of 100 against 100 images that are alike is 0.041 (Hanley and
+    // McNeil 1982); four of them on either side.
+    let shuffled = auroc("shuffled");
+    assert!((shuffled - 0.5).abs() < 0.165, "{shuffled}");
+}
