@@ -118,7 +118,7 @@ fn a_study_can_grow_but_not_become_another() {
         .nashost("study small.toml")
         .assert()
         .code(5)
-        .stderr(contains("E0902").and(contains("set.zennas.p0.s1: train.epochs: 1 → 2")));
+        .stderr(contains("E0912").and(contains("set.zennas.p0.s1: train.epochs: 1 → 2")));
     assert_eq!(finished(&sandbox), 8);
 }
 
@@ -133,7 +133,7 @@ fn a_run_that_fails_stops_the_study_unless_it_shall_go_on() {
         "set = { arch = { plugin = \"resnet\", depth = 18 }, train = { pretrained = \"weights.safetensors\" } }",
     );
     change(&sandbox, "\"train.lr\" = [1e-3, 2e-3]", "\"train.lr\" = [1e-3]");
-    let reason = contains("set plain train.lr=0.001 seed 1 FAILED").and(contains("E0906"));
+    let reason = contains("set plain train.lr=0.001 seed 1 FAILED").and(contains("E0916"));
     sandbox.nashost("study small.toml").assert().code(1).stderr(reason);
     assert_eq!(finished(&sandbox), 1, "nothing was started after the failure");
     sandbox.nashost("study small.toml --keep-going").assert().code(1).stderr(contains("1 of 4 runs failed"));

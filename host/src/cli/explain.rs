@@ -121,11 +121,11 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0819", "the search was given up", "Its process ended several times without one new answer. The message shows the end of its log, which names the plugin that was at work. What was found is recorded; `nashost resume` tries again."),
     ("E0820", "the budget is used up", "The run stopped at one of `run.max_time`, `run.max_trials`, `run.max_gpu_hours` and `run.max_disk` before a trial was done. Everything so far is kept. Raise the budget: `nashost resume --max-time 4h`."),
     ("E0821", "the run has not ended", "Only a run that has ended can be compared with its repetition. `nashost resume` ends it."),
-    ("E0901", "a study that makes no sense", "The file that defines the study has a problem that its schema cannot see: a name that cannot be used, a grid without values, a control of a method that does not search, or a choice by the test part outside `mode = \"study\"`. All problems are listed; nothing was started."),
-    ("E0902", "the study is another one", "The folder of this name holds a study whose runs have other settings, other data or other splits. Runs with different settings are never mixed. Give the changed study another name. Adding methods, datasets and seeds is no change."),
-    ("E0903", "the study is being worked on", "Another process holds the study's folder. Wait for it, or stop it; what it has finished is kept."),
-    ("E0905", "the process of a run cannot be started", "A study makes each run in a process of its own. The system refused to start one, most likely for want of memory or processes, or because the program was moved."),
-    ("E0906", "runs of the study failed", "The message names the first one and its reason; summary.json and the logs have all. Without `--keep-going` nothing more is started after a failure. `--retry-failed` makes failed runs again."),
+    ("E0911", "a study that makes no sense", "The file that defines the study has a problem that its schema cannot see: a name that cannot be used, a grid without values, a control of a method that does not search, or a choice by the test part outside `mode = \"study\"`. All problems are listed; nothing was started."),
+    ("E0912", "the study is another one", "The folder of this name holds a study whose runs have other settings, other data or other splits. Runs with different settings are never mixed. Give the changed study another name. Adding methods, datasets and seeds is no change."),
+    ("E0913", "the study is being worked on", "Another process holds the study's folder. Wait for it, or stop it; what it has finished is kept."),
+    ("E0915", "the process of a run cannot be started", "A study makes each run in a process of its own. The system refused to start one, most likely for want of memory or processes, or because the program was moved."),
+    ("E0916", "runs of the study failed", "The message names the first one and its reason; summary.json and the logs have all. Without `--keep-going` nothing more is started after a failure. `--retry-failed` makes failed runs again."),
 ];
 
 /// Returns the code if it is one of nashost's.

@@ -88,7 +88,7 @@ pub(super) fn command(args: &StudyArgs, context: &Context) -> Result<Exit> {
                 folder.path().join("log").display()
             )
         };
-        return Err(Error::new(exit, "E0906", message).help(help));
+        return Err(Error::new(exit, "E0916", message).help(help));
     }
     context.out.note(&format!("tables are in {}", folder.path().display()));
     Ok(Exit::Ok)

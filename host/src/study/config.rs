@@ -179,7 +179,7 @@ impl StudyConfig {
             return Err(error);
         }
         let mut study: Self = serde_json::from_value(values)
-            .map_err(|cause| Error::new(Exit::Usage, "E0901", format!("the study: {cause}")))?;
+            .map_err(|cause| Error::new(Exit::Usage, "E0911", format!("the study: {cause}")))?;
         study.leave_out();
         Error::all(study.problems()).map_or(Ok(study), Err)
     }
@@ -205,7 +205,7 @@ impl StudyConfig {
     fn problems(&self) -> Vec<Error> {
         let mut problems = Vec::new();
         let mut refuse = |message: String, help: &str| {
-            problems.push(Error::new(Exit::Usage, "E0901", message).help(help));
+            problems.push(Error::new(Exit::Usage, "E0911", message).help(help));
         };
         if self.select.on == ChooseOn::Test && self.mode != Mode::Study {
             refuse(

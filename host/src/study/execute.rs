@@ -160,7 +160,7 @@ fn start<'a>(cell: &'a Cell, execution: &Execution<'_>, gpu: Option<String>) -> 
     };
     let (out, err): (File, File) = open().map_err(|e| io_error("write to", &log, &e))?;
     let binary = std::env::current_exe().map_err(|e| {
-        Error::new(Exit::Environment, "E0905", format!("this program cannot be found again: {e}"))
+        Error::new(Exit::Environment, "E0915", format!("this program cannot be found again: {e}"))
     })?;
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
@@ -185,7 +185,7 @@ fn start<'a>(cell: &'a Cell, execution: &Execution<'_>, gpu: Option<String>) -> 
         // Ctrl-C reaches the study, which asks its runs to stop once.
         .process_group(0);
     let child = command.spawn().map_err(|error| {
-        Error::new(Exit::Environment, "E0905", format!("the process of a run cannot be started: {error}"))
+        Error::new(Exit::Environment, "E0915", format!("the process of a run cannot be started: {error}"))
     })?;
     Ok(Running { cell, child, began: Instant::now(), gpu })
 }

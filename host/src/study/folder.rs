@@ -67,7 +67,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// Fails if a cell or a split is not what it was (E0902), another process has the study (E0903), or
+    /// Fails if a cell or a split is not what it was (E0912), another process has the study (E0913), or
     /// the disk refuses.
     pub(crate) fn prepare(&self, study: &StudyConfig, plan: &mut Plan) -> Result<StudyLock> {
         preflight(&self.path, MIN_FREE)?;
@@ -108,7 +108,7 @@ impl Folder {
                 self.path.display(),
                 changes.len()
             );
-            return Err(Error::new(Exit::Identity, "E0902", message).help(
+            return Err(Error::new(Exit::Identity, "E0912", message).help(
                 "give the changed study another `name`, or remove the folder if nothing in it is needed",
             ));
         }
@@ -123,7 +123,7 @@ impl Folder {
         let file = open.map_err(|e| io_error("open", &path, &e))?;
         file.try_lock().map_err(|_| {
             let message = format!("another process works on the study in {}", self.path.display());
-            Error::new(Exit::Usage, "E0903", message).help("wait for it, or stop it first")
+            Error::new(Exit::Usage, "E0913", message).help("wait for it, or stop it first")
         })?;
         Ok(StudyLock { _file: file })
     }
@@ -171,7 +171,7 @@ pub(crate) fn status(run: Option<&RunDir>) -> Result<Option<RunStatus>> {
 
 fn read_config(path: &Path) -> Result<Config> {
     let damaged = |why: String| {
-        Error::new(Exit::Environment, "E0902", format!("{}: {why}", path.display()))
+        Error::new(Exit::Environment, "E0912", format!("{}: {why}", path.display()))
             .help("restore the file, or remove it and the runs of that name")
     };
     let text = fs::read_to_string(path).map_err(|error| damaged(error.to_string()))?;

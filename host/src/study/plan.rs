@@ -140,7 +140,7 @@ impl Resolver<'_> {
                 None if of.is_some() => {
                     let message =
                         format!("`controls.of`: `{}` does not search", of.as_deref().unwrap_or_default());
-                    return Err(Error::new(Exit::Usage, "E0901", message)
+                    return Err(Error::new(Exit::Usage, "E0911", message)
                         .help("name a method that searches a space, or switch `random` and `params` off"));
                 }
                 // Nothing is searched, so there is nothing to control.
