@@ -151,8 +151,8 @@ pub struct Search {
     pub higher_is_better: bool,
     /// Whether strategy or metric look at images.
     pub uses_data: bool,
-    /// Limits of every candidate.
-    pub budgets: Vec<Fact>,
+    /// Limits of every candidate, by what they count.
+    pub budgets: BTreeMap<String, f64>,
     /// Candidates that broke a limit, by its name.
     pub rejected: BTreeMap<String, u64>,
     /// Score of each candidate, in their order; none if it was rejected or has none.
@@ -177,6 +177,8 @@ pub struct Value {
     pub sd: Option<f64>,
     /// 95 % interval from resampling the patients of the test part.
     pub ci95: Option<[f64; 2]>,
+    /// The value of each seed where it is defined.
+    pub per_seed: Vec<f64>,
     /// Number of things it rests on.
     pub support: Option<u64>,
     /// Why there is no value, or what the mean leaves out.
@@ -355,6 +357,8 @@ pub struct Subgroup {
     pub group: String,
     /// [`Method::name`].
     pub method: String,
+    /// [`Run::id`] of its run.
+    pub run: String,
     /// Images.
     pub images: u64,
     /// Findings in these images, over all labels.

@@ -1,6 +1,6 @@
 //! A network as a column of parts, folded until people can take it in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
@@ -48,7 +48,7 @@ pub(crate) fn figure(title: &str, network: &Network, caption: &Markup) -> Markup
             svg role="img" aria-label=(format!("Structure of {title}")) viewBox=(format!("0 0 {WIDTH} {}", short(height))) {
                 desc { "Parts of the network from image to scores, with parameters and multiply-adds of each." }
                 text x=(short(BARS)) y="14" { "params" }
-                text x=(short(BARS + 70.0)) y="14" { "multiply-adds" }
+                text x=(short(BARS + 70.0)) y="14" { "mult.-adds" }
                 rect.box.image x=(short(BOX_LEFT)) y=(short(top(0))) width=(short(BOX_WIDTH)) height="36" rx="5" {}
                 text.strong x=(short(BOX_LEFT + 9.0)) y=(short(top(0) + 22.0)) { "image" }
                 text x=(short(BOX_LEFT + BOX_WIDTH - 9.0)) y=(short(top(0) + 22.0)) text-anchor="end" { (shape(&network.input)) }
@@ -106,7 +106,12 @@ fn clip(text: &str, most: usize) -> String {
 /// neighbours into one.
 fn parts(nodes: &[Node]) -> Vec<Part> {
     let deepest = nodes.iter().map(|node| node.name.split('.').count()).max().unwrap_or(1);
-    let fits = |depth: &usize| merge(split(nodes, *depth)).len() <= MOST_PARTS;
+    let fits = |depth: &usize| {
+        let parts = split(nodes, *depth);
+        // A module whose nodes are not in one piece, such as a block around its shortcut, is cut too finely.
+        let modules: BTreeSet<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        modules.len() == parts.len() && merge(parts.clone()).len() <= MOST_PARTS
+    };
     let depth = (1..deepest).rev().find(fits).unwrap_or(1);
     merge(split(nodes, depth))
 }
@@ -236,6 +241,14 @@ mod tests {
         let parts = parts(&nodes);
         assert_eq!((parts.len(), &parts[5].reads[..]), (10, &[2][..]));
         assert!(parts.iter().enumerate().all(|(i, part)| i == 5 || part.reads.is_empty()));
+    }
+
+    #[test]
+    fn a_block_keeps_its_shortcut() {
+        let names = ["b.0.conv1", "b.0.proj.conv", "b.0.add", "b.1.conv1"];
+        let nodes: Vec<Node> = names.iter().map(|name| node(name, "conv 3×3", "input")).collect();
+        let parts = parts(&nodes);
+        assert_eq!(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["b.0", "b.1"]);
     }
 
     #[test]

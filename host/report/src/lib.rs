@@ -14,6 +14,7 @@ mod card;
 mod curve;
 pub mod data;
 mod diagram;
+mod group;
 mod number;
 mod page;
 mod plot;

@@ -68,6 +68,12 @@ pub(crate) fn metric(name: &str) -> String {
     name.split('_').map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// A heading: the first letter is a capital.
+pub(crate) fn heading(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +91,6 @@ mod tests {
         assert_eq!((p_value(0.0002), p_value(0.0159)), ("< 0.001".to_owned(), "0.016".to_owned()));
         assert_eq!(metric("macro_average_precision"), "macro average precision");
         assert_eq!(metric("macro_auroc"), "macro AUROC");
+        assert_eq!((heading("macro F1"), heading("")), ("Macro F1".to_owned(), String::new()));
     }
 }

@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_hundred_thousand_candidates_make_a_small_page() {
         let mut data = testing::report();
-        let values = (0..100_000_u32).map(|i| Some(f64::from(i * 7919 % 10_007)));
-        let costs = (0..100_000_u32).map(|i| Some(1e5 + f64::from(i * 104_729 % 100_003)));
+        let values = (0..100_000_u64).map(|i| Some((i * 7919 % 10_007) as f64));
+        let costs = (0..100_000_u64).map(|i| Some((100_000 + i * 104_729 % 100_003) as f64));
         data.runs[0].search = Some(Search {
             higher_is_better: true,
             values: values.collect(),

@@ -126,12 +126,17 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// The table as a piece of HTML; all texts are escaped.
+    pub fn html(&self) -> String {
+        self.markup().into_string()
+    }
+
     /// The table in HTML, in a box that scrolls by itself where the page is narrow.
-    pub(crate) fn html(&self) -> Markup {
+    pub(crate) fn markup(&self) -> Markup {
         html! {
             div.scroll role="region" tabindex="0" aria-label=(self.title) {
                 table {
-                    caption { (self.title) }
+                    @if !self.title.is_empty() { caption { (self.title) } }
                     thead { tr {
                         @for column in &self.columns {
                             th scope="col" class=[column.numeric.then_some("n")] { (column.title) }
@@ -180,10 +185,11 @@ impl Table {
             format!("    {} \\\\\n", cells.join(" & "))
         };
         let columns: String = self.columns.iter().map(|c| if c.numeric { 'r' } else { 'l' }).collect();
-        let mut text = format!(
-            "\\begin{{table}}\n  \\centering\n  \\caption{{{}}}\n  \\begin{{tabular}}{{{columns}}}\n    \\toprule\n",
-            latex(&self.title)
-        );
+        let mut text = "\\begin{table}\n  \\centering\n".to_owned();
+        if !self.title.is_empty() {
+            text += &format!("  \\caption{{{}}}\n", latex(&self.title));
+        }
+        text += &format!("  \\begin{{tabular}}{{{columns}}}\n    \\toprule\n");
         text += &line(self.columns.iter().map(|column| column.title.clone()).collect());
         text += "    \\midrule\n";
         for row in &self.rows {
@@ -285,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_form_has_the_same_numbers_and_escapes_its_own_way() {
-        let html = table().html().into_string();
+        let html = table().html();
         assert!(html.contains("a|&lt;b&gt;_1") && !html.contains("<b>_1"), "{html}");
         assert!(html.contains("title=\"no &quot;positive&quot;\""), "{html}");
         let md = table().markdown();

@@ -82,6 +82,7 @@ fn group(name: &str, positives: u64) -> Subgroup {
         attribute: "scanner".to_owned(),
         group: name.to_owned(),
         method: "zennas".to_owned(),
+        run: "7f3a".to_owned(),
         images: 30,
         positives,
         values: BTreeMap::from([(

@@ -21,6 +21,8 @@ pub(crate) struct Row {
     pub(crate) value: Option<f64>,
     /// Its interval.
     pub(crate) interval: Option<[f64; 2]>,
+    /// The value of each seed, if there are several.
+    pub(crate) seeds: Vec<f64>,
 }
 
 /// A figure of rows under `axis`, with a line of reference at `reference`.
@@ -58,6 +60,9 @@ pub(crate) fn figure(
                         text.halo x=(short(WIDTH - SIDE)) y=(short(top + 12.0)) text-anchor="end" { (row.text) }
                         @if let Some([low, high]) = row.interval {
                             path class={ "whisker " (row.class) } d={ "M" (px(low)) " " (y) "H" (px(high)) } {}
+                        }
+                        @for seed in row.seeds.iter().filter(|_| row.seeds.len() > 1) {
+                            path class={ "tick " (row.class) } d={ "M" (px(*seed)) " " (short(top + 17.0)) "v10" } {}
                         }
                         @if let Some(value) = row.value {
                             circle class={ "dot " (row.class) } cx=(px(value)) cy=(y) r="4.5" {}

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_points_stay_small_and_keep_the_extremes() {
-        let points: Vec<_> = (0..100_000_u32).map(|i| (f64::from(i), f64::from(i * 7919 % 1000))).collect();
+        let points: Vec<_> = (0..100_000_u64).map(|i| (i as f64, (i * 7919 % 1000) as f64)).collect();
         let mut plot = Plot::new("t", "d", Axis::linear("x", 0.0, 1e5), Axis::linear("y", 0.0, 1000.0));
         plot.line("s0", &points, "line");
         plot.dots("s0", &points, |_| String::new());

@@ -53,6 +53,7 @@ fn last(attribution: &Attribution) -> Markup {
                 class: if operation.chosen { "s1" } else { "base" }.to_owned(),
                 value,
                 interval: interval(operation, operation.values.len().saturating_sub(1)),
+                seeds: Vec::new(),
             }
         }));
     }

@@ -26,8 +26,8 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
         html! {
             @for sentence in data.comparisons.iter().map(sentence) { p.verdict { (sentence) } }
             div.figures { @for metric in metrics(data) { (effects(data, metric)) } }
-            @for metric in metrics(data) { (matrix(data, metric).html()) }
-            (list(data).html())
+            @for metric in metrics(data) { (matrix(data, metric).markup()) }
+            (list(data).markup())
         }
     };
     Some(Section {
@@ -91,6 +91,7 @@ fn effects(data: &ReportData, metric: &str) -> Markup {
             class: if p(comparison).is_some_and(|p| p < LEVEL) { "s1" } else { "base" }.to_owned(),
             value: comparison.difference,
             interval: comparison.ci95,
+            seeds: Vec::new(),
         })
         .collect();
     let ends = rows.iter().flat_map(|row| row.interval.into_iter().flatten().chain(row.value));
@@ -148,12 +149,15 @@ fn list(data: &ReportData) -> Table {
         .column("Difference")
         .column("p")
         .column("Adjusted p")
-        .text_column("Test")
-        .text_column("Note");
+        .text_column("Test");
+    let noted = data.comparisons.iter().any(|comparison| comparison.note.is_some());
+    if noted {
+        table = table.text_column("Note");
+    }
     for c in &data.comparisons {
         let difference = crate::data::Value { mean: c.difference, ci95: c.ci95, ..Default::default() };
         let p = |p: Option<f64>| Cell::number(p, 4);
-        table.row([
+        let cells = [
             Cell::Text(c.a.clone()),
             Cell::Text(c.b.clone()),
             Cell::Text(number::metric(&c.metric)),
@@ -161,8 +165,9 @@ fn list(data: &ReportData) -> Table {
             p(c.p),
             p(c.p_adjusted),
             Cell::Text(c.test.clone()),
-            Cell::Text(c.note.clone().unwrap_or_default()),
-        ]);
+        ];
+        let note = noted.then(|| Cell::Text(c.note.clone().unwrap_or_default()));
+        table.row(cells.into_iter().chain(note));
     }
     table
 }

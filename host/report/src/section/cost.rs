@@ -20,7 +20,7 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
                that values of inner layers take at once, in 32 bit; weights come on top."
             .to_owned(),
         body: html! {
-            @if !table.rows.is_empty() { (table.html()) }
+            @if !table.rows.is_empty() { (table.markup()) }
             @if !timed.is_empty() {
                 (plot::key(parts(&Times::default()).into_iter().enumerate().map(|(i, (name, _))| (look(i), name))))
                 div.figures { @for run in timed { (times(run)) } }

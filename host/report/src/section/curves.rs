@@ -26,10 +26,10 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
             .to_owned(),
         body: html! {
             @if data.methods.len() > 1 { (method_key(data)) }
-            div.figures { @for label in labels.iter().filter(|label| has_curves(label)) {
-                (roc(data, label))
-                (precision_recall(data, label))
-            } }
+            h3 { "ROC" }
+            div.figures { @for label in labels.iter().filter(|label| has_curves(label)) { (roc(data, label)) } }
+            h3 { "Precision–recall" }
+            div.figures { @for label in labels.iter().filter(|label| has_curves(label)) { (precision_recall(data, label)) } }
             p.note { "One line per trained network. The areas are means over the seeds." }
         },
     })
@@ -37,7 +37,7 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
 
 fn roc(data: &ReportData, label: &str) -> Markup {
     let plot = Plot::new(
-        format!("{label}: ROC"),
+        label,
         "Sensitivity against 1 − specificity over all thresholds.",
         Axis::share("1 − specificity (false alarms)"),
         Axis::share("sensitivity (found)"),
@@ -51,7 +51,7 @@ fn roc(data: &ReportData, label: &str) -> Markup {
 
 fn precision_recall(data: &ReportData, label: &str) -> Markup {
     let plot = Plot::new(
-        format!("{label}: precision–recall"),
+        label,
         "Precision against recall over all thresholds.",
         Axis::share("recall (found)"),
         Axis::share("precision (alarms that are right)"),
@@ -62,7 +62,7 @@ fn precision_recall(data: &ReportData, label: &str) -> Markup {
         plot.reference((0.0, chance), (1.0, chance), "alarms at random");
     }
     let why = "undefined: no image has the finding";
-    let areas = draw(&mut plot, data, label, "average precision", why, curve::precision_recall);
+    let areas = draw(&mut plot, data, label, "Average precision", why, curve::precision_recall);
     plot.figure(&html! { (support(data, label)) (areas) })
 }
 

@@ -27,7 +27,7 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
                part, never from the test part."
                 .to_owned(),
         body: html! {
-            (table.html())
+            (table.markup())
             @for (index, method) in &shown {
                 @if shown.len() == 1 { (figures(*index, method)) }
                 @else { (fold(&method.name, &figures(*index, method))) }
@@ -59,7 +59,7 @@ pub(super) fn table(data: &ReportData) -> Table {
     let mut table = Table::new(
         "confusion",
         "Decisions on the test part",
-        "Counts are means over the seeds. In brackets: Wilson’s 95 % interval, as if every image were of another \
+        "Counts are means over the seeds. Beside the rates: Wilson’s 95 % interval, as if every image were of another \
          patient. Sensitivity is the share of findings that is found, specificity the share of images without the \
          finding that is left alone.",
     )
@@ -88,7 +88,7 @@ pub(super) fn table(data: &ReportData) -> Table {
             table.row([
                 Cell::Text(label.to_owned()),
                 Cell::Text(method.name.clone()),
-                Cell::Text(thresholds.iter().map(|t| number::fixed(*t, 3)).collect::<Vec<_>>().join(", ")),
+                Cell::Text(thresholds_text(&thresholds)),
                 Cell::Number(tp, digits),
                 Cell::Number(fn_, digits),
                 Cell::Number(fp, digits),
@@ -99,6 +99,15 @@ pub(super) fn table(data: &ReportData) -> Table {
         }
     }
     table
+}
+
+/// The thresholds of the trials, once if they are all the same.
+fn thresholds_text(thresholds: &[f64]) -> String {
+    let mut texts: Vec<String> = thresholds.iter().map(|t| number::fixed(*t, 3)).collect();
+    if texts.iter().all(|text| *text == texts[0]) {
+        texts.truncate(1);
+    }
+    texts.join(", ")
 }
 
 /// Four fields: what is true by what was said, shaded by the share of their row.

@@ -24,11 +24,13 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
             .to_owned(),
         body: html! {
             (tiles(data))
-            @for sentence in data.methods.iter().flat_map(|method| verdicts(data, method)) { p.verdict { (sentence) } }
+            ul.verdicts { @for (class, sentence) in data.methods.iter().flat_map(|method| verdicts(data, method)) {
+                li class=(class) { (sentence) }
+            } }
             @if several {
                 p.warning { "These methods were tested on different images. Their numbers do not compare." }
             }
-            (table(data).html())
+            (table(data).markup())
             div.figures { @for metric in data.headline_metrics() { (figure(data, metric)) } }
         },
     })
@@ -86,8 +88,8 @@ fn tiles(data: &ReportData) -> maud::Markup {
     }
 }
 
-/// One sentence per metric of the headline: how `method` stands against the best trivial predictor.
-fn verdicts(data: &ReportData, method: &Method) -> Vec<String> {
+/// One sentence per metric of the headline, with its class: how `method` stands against the best trivial predictor.
+fn verdicts(data: &ReportData, method: &Method) -> Vec<(&'static str, String)> {
     let sentence = |metric: &&str| {
         let value = method.values.get(*metric)?;
         let mean = value.mean?;
@@ -98,21 +100,22 @@ fn verdicts(data: &ReportData, method: &Method) -> Vec<String> {
             |[low, high]| format!(" (95 % interval {} to {})", number::fixed(low, 3), number::fixed(high, 3)),
         );
         let weak_end = value.ci95.map(|[low, high]| if sign > 0.0 { low } else { high });
-        let verdict = if sign * mean <= sign * best {
-            "is not better than"
+        let (class, verdict) = if sign * mean <= sign * best {
+            ("bad", "is not better than")
         } else if weak_end.is_some_and(|end| sign * end > sign * best) {
-            "is clearly better than"
+            ("good", "is clearly better than")
         } else {
-            "cannot be told from"
+            ("unclear", "cannot be told from")
         };
-        Some(format!(
+        let sentence = format!(
             "{}: {} {}{bounds} {verdict} the best trivial predictor, {} ({}).",
             method.name,
             number::metric(metric),
             number::fixed(mean, 3),
             trivial.name,
             number::fixed(best, 3)
-        ))
+        );
+        Some((class, sentence))
     };
     data.headline_metrics().iter().filter_map(sentence).collect()
 }
@@ -172,6 +175,7 @@ fn figure(data: &ReportData, metric: &str) -> maud::Markup {
             class,
             value: value.and_then(|value| value.mean),
             interval: value.and_then(|value| value.ci95),
+            seeds: value.map(|value| value.per_seed.clone()).unwrap_or_default(),
         })
         .collect();
     let ends = || rows.iter().flat_map(|r| r.interval.into_iter().flatten().chain(r.value));
@@ -180,15 +184,21 @@ fn figure(data: &ReportData, metric: &str) -> maud::Markup {
         Some((low, high)) if low < 0.0 || high > 1.0 => Axis::around(title.as_str(), ends()),
         _ => Axis::share(title.as_str()),
     };
+    let known = data.metrics.iter().find(|known| known.name == metric);
+    let meaning = known.map(|known| known.description.trim_end_matches('.')).unwrap_or_default();
     let better = if data.higher_is_better(metric) { "right" } else { "left" };
     forest::figure(
-        &title,
+        &number::heading(&title),
         &format!(
             "Value and 95 % interval of each method and trivial predictor; better is further to the {better}."
         ),
         &axis,
         None,
         &rows,
-        &html! { "Dot: mean over seeds. Bar: 95 % interval. Grey: trivial predictors. Better is further to the " (better) "." },
+        &html! {
+            @if !meaning.is_empty() { (meaning) ". " }
+            "Better is further to the " (better) ". Dot: mean over seeds; ticks: single seeds; bar: 95 % interval. Grey: \
+             trivial predictors."
+        },
     )
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use maud::html;
+use maud::{Markup, html};
 
 use super::{Section, label_names, method_key};
 use crate::{
@@ -13,16 +13,25 @@ use crate::{
 };
 
 /// Columns, as far as the run has them.
-const PREFERRED: [&str; 9] = [
-    "auroc",
-    "average_precision",
-    "f1",
-    "recall",
-    "specificity",
-    "precision",
-    "balanced_accuracy",
-    "mcc",
-    "brier",
+const PREFERRED: [&str; 7] =
+    ["auroc", "average_precision", "f1", "recall", "specificity", "precision", "mcc"];
+/// Metrics that have a figure, what chance reaches, and how to read it.
+const DRAWN: [(&str, Option<f64>, &str); 3] = [
+    (
+        "auroc",
+        Some(0.5),
+        "1 ranks every image with the finding above every image without; 0.5, the dashed line, is chance.",
+    ),
+    (
+        "average_precision",
+        None,
+        "How many alarms are right, averaged over all thresholds. Chance is the share of images with the finding.",
+    ),
+    (
+        "f1",
+        None,
+        "Balance of findings found and alarms that are right, at the threshold from the validation part.",
+    ),
 ];
 /// Columns where it has none of these.
 const OTHERS: usize = 8;
@@ -37,46 +46,44 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
             .to_owned(),
         body: html! {
             @if data.methods.len() > 1 { (method_key(data)) }
-            @if data.methods.iter().any(|m| m.labels.iter().any(|l| l.values.contains_key("auroc"))) {
-                div.figures { (figure(data)) }
-            }
-            (table.html())
+            div.figures { @for (metric, chance, meaning) in DRAWN {
+                @if data.methods.iter().any(|m| m.labels.iter().any(|l| l.values.contains_key(metric))) {
+                    (figure(data, metric, chance, meaning))
+                }
+            } }
+            (table.markup())
         },
     })
 }
 
-/// AUROC of each label, methods side by side.
-fn figure(data: &ReportData) -> maud::Markup {
+/// A metric of each label, methods side by side.
+fn figure(data: &ReportData, metric: &str, chance: Option<f64>, meaning: &str) -> Markup {
     let mut rows = Vec::new();
     for label in label_names(data) {
         for (index, method) in data.methods.iter().enumerate() {
             let Some(result) = method.labels.iter().find(|result| result.label == label) else { continue };
-            let value = result.values.get("auroc");
+            let value = result.values.get(metric);
             let mean = value.and_then(|value| value.mean);
             let support = result.support.map(|n| format!(" (n = {n})")).unwrap_or_default();
+            let method = if data.methods.len() > 1 { format!(" · {}", method.name) } else { String::new() };
             rows.push(forest::Row {
-                name: if data.methods.len() > 1 {
-                    format!("{label}{support} · {}", method.name)
-                } else {
-                    format!("{label}{support}")
-                },
+                name: format!("{label}{support}{method}"),
                 text: mean.map_or_else(|| "undefined".to_owned(), |mean| number::fixed(mean, 3)),
                 class: look(index),
                 value: mean,
-                interval: value
-                    .and_then(|value| Some([value.mean? - value.sd?, value.mean? + value.sd?]))
-                    .map(|ends| ends.map(|end| end.clamp(0.0, 1.0))),
+                interval: None,
+                seeds: value.map(|value| value.per_seed.clone()).unwrap_or_default(),
             });
         }
     }
+    let title = number::metric(metric);
     forest::figure(
-        "AUROC of each label",
-        "Area under the ROC curve of each label on the test part; 0.5 is chance.",
-        &Axis::share("AUROC"),
-        Some(0.5),
+        &number::heading(&format!("{title} of each label")),
+        &format!("{title} of each label on the test part. {meaning}"),
+        &Axis::share(title.as_str()),
+        chance,
         &rows,
-        &html! { "1 ranks every image with the finding above every image without; 0.5, the dashed line, is chance. "
-        "Bars, if there are several seeds: ± one standard deviation over the seeds. n: test images with the finding." },
+        &html! { (meaning) " Dot: mean over seeds; ticks: single seeds. n: test images with the finding." },
     )
 }
 

@@ -19,7 +19,7 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
             @for run in &data.runs { (one(run)) }
             @if !described.is_empty() {
                 (fold("What the metrics mean", &html! { dl { @for metric in &described {
-                    dt { (number::metric(&metric.name)) }
+                    dt { (number::heading(&number::metric(&metric.name))) }
                     dd { (metric.description) " (" (if metric.higher_is_better { "larger" } else { "smaller" }) " is better)" }
                 } } }))
             }
@@ -36,8 +36,8 @@ fn one(run: &Run) -> Markup {
             @if !run.command.is_empty() { dt { "Command" } dd { code { (run.command) } } }
             @for fact in &run.facts { dt { (fact.name) } dd { (fact.value) } }
         }
-        @if !run.parts.is_empty() { (parts(run).html()) }
-        @if !run.plugins.is_empty() { (plugins(run).html()) }
+        @if !run.parts.is_empty() { (parts(run).markup()) }
+        @if !run.plugins.is_empty() { (plugins(run).markup()) }
         @if !run.config.is_empty() {
             (fold("Configuration with every default filled in", &html! { pre tabindex="0" { (run.config) } }))
         }

@@ -25,7 +25,10 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
                     "image size and number of labels gets the same structure." }
             }
             (facts(search))
-            div.figures { (progress(search)) (proxy(search)) }
+            div.figures {
+                (progress(search))
+                @if search.costs.iter().any(Option::is_some) { (proxy(search)) }
+            }
         } },
     })
 }
@@ -33,7 +36,8 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
 fn facts(search: &Search) -> Markup {
     let scored = search.values.iter().flatten().count() as u64;
     let list = |facts: Vec<String>| if facts.is_empty() { "none".to_owned() } else { facts.join(", ") };
-    let limits = search.budgets.iter().map(|budget| format!("{} ≤ {}", budget.name, budget.value)).collect();
+    let limits =
+        search.budgets.iter().map(|(name, most)| format!("{name} ≤ {}", number::scaled(*most))).collect();
     let rejected =
         search.rejected.iter().map(|(name, n)| format!("{} by {name}", number::grouped(*n))).collect();
     html! {
@@ -105,9 +109,6 @@ fn proxy(search: &Search) -> Markup {
         format!("{} {}: {}", search.cost, number::scaled(cost), number::fixed(value, 4))
     });
     mark(&mut plot, search, |index, value| Some((search.costs.get(index).copied().flatten()?, value)));
-    if points.is_empty() {
-        plot.message("no cost was recorded");
-    }
     plot.figure(&html! {
         "A cloud that rises to the right: the score mostly measures size. Compare methods at equal size." (star_note(search))
     })

@@ -1,5 +1,7 @@
 //! Methods on parts of the test images.
 
+use std::collections::BTreeSet;
+
 use maud::html;
 
 use super::Section;
@@ -22,13 +24,15 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
             "A network may do well on average and badly on the images of one scanner or one age band. Groups with fewer \
              than {FEW} findings are withheld."
         ),
-        body: html! { (table.html()) },
+        body: html! { (table.markup()) },
     })
 }
 
 pub(super) fn table(data: &ReportData) -> Table {
-    let is_known = |name: &&String| data.subgroups.iter().any(|group| group.values.contains_key(*name));
-    let metrics: Vec<&String> = data.headline.iter().filter(is_known).collect();
+    // Metrics of the headline first.
+    let names = data.subgroups.iter().flat_map(|group| group.values.keys());
+    let mut metrics: Vec<&String> = names.collect::<BTreeSet<_>>().into_iter().collect();
+    metrics.sort_by_key(|name| !data.headline.contains(name));
     let note =
         "Intervals resample patients, where they are given. Differences between groups were not tested.";
     let mut table = Table::new("subgroups", "Test results of groups", note)

@@ -1,0 +1,86 @@
+//! `nashost report`.
+
+use std::{fs, path::Path};
+
+use nashost_report::{ReportData, Table, data::Comparison};
+
+use super::{
+    Context,
+    args::{Format, ReportArgs, ReportKind},
+};
+use crate::{
+    config::suggest,
+    error::{Error, Exit, Result},
+    report::{self, REPORT},
+    run::{RunDir, atomic},
+};
+
+/// Writes about runs.
+pub(super) fn command(args: &ReportArgs, context: &Context) -> Result<Exit> {
+    let runs = args.runs.iter().map(|run| RunDir::open(run, &args.out)).collect::<Result<Vec<_>>>()?;
+    let mut data = report::read(&runs)?;
+    if let Some(file) = &args.comparisons {
+        data.comparisons = comparisons(file)?;
+    }
+    let out = &context.out;
+    match (args.kind, out.format()) {
+        (ReportKind::ModelCard, _) => out.text(&nashost_report::model_card(&data))?,
+        (ReportKind::Checklist, _) => out.text(&nashost_report::checklist(&data))?,
+        (ReportKind::Report, Format::Table) => {
+            let file = match (&args.html, &runs[..]) {
+                (Some(file), _) => file.clone(),
+                (None, [run]) => run.file(REPORT),
+                (None, runs) => {
+                    let ids: Vec<&str> = runs.iter().map(RunDir::short_id).collect();
+                    args.out.join(format!("report-{}.html", ids.join("-")))
+                }
+            };
+            atomic::write(&file, nashost_report::html(&data).as_bytes())?;
+            out.text(&format!("{}\n", file.display()))?;
+        }
+        (ReportKind::Report, Format::Html) => out.text(&nashost_report::html(&data))?,
+        (ReportKind::Report, Format::Json) => out.json(&data)?,
+        (ReportKind::Report, Format::Csv) => {
+            let tables = tables(&data, Some(args.table.as_deref().unwrap_or("headline")))?;
+            out.text(&tables.iter().map(Table::csv).collect::<String>())?;
+        }
+        (ReportKind::Report, Format::Md) => print(args, context, &data, Table::markdown)?,
+        (ReportKind::Report, Format::Latex) => print(args, context, &data, Table::latex)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn print(args: &ReportArgs, context: &Context, data: &ReportData, form: fn(&Table) -> String) -> Result<()> {
+    let tables = tables(data, args.table.as_deref())?;
+    context.out.text(&(tables.iter().map(form).collect::<Vec<_>>().join("\n")))
+}
+
+/// The tables of the report, or the one named `name`.
+fn tables(data: &ReportData, name: Option<&str>) -> Result<Vec<Table>> {
+    let mut tables = nashost_report::tables(data);
+    let Some(name) = name else { return Ok(tables) };
+    let known: Vec<&str> = tables.iter().map(|table| table.id).collect();
+    if !known.contains(&name) {
+        let message = format!("the report has no table `{name}`");
+        let error = Error::new(Exit::Usage, "E0720", message);
+        return Err(match suggest::help(name, known) {
+            Some(help) => error.help(help),
+            None => error,
+        });
+    }
+    tables.retain(|table| table.id == name);
+    Ok(tables)
+}
+
+fn comparisons(file: &Path) -> Result<Vec<Comparison>> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Error::new(Exit::Usage, "E0721", format!("comparisons {}: {why}", file.display()))
+            .help("`nashost explain E0721` shows the fields")
+    };
+    let text = fs::read_to_string(file).map_err(|why| failed(&why))?;
+    let list: Vec<Comparison> = serde_json::from_str(&text).map_err(|why| failed(&why))?;
+    match list.iter().position(|c| c.a.is_empty() || c.b.is_empty() || c.metric.is_empty()) {
+        Some(index) => Err(failed(&format!("number {} lacks a, b or metric", index + 1))),
+        None => Ok(list),
+    }
+}
