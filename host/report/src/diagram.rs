@@ -69,7 +69,7 @@ pub(crate) fn figure(title: &str, network: &Network, caption: &Markup) -> Markup
                             (clip(&part.name, 18)) @if part.times > 1 { " × " (part.times) }
                         }
                         text x=(short(BOX_LEFT + BOX_WIDTH - 9.0)) y=(short(y + 15.0)) text-anchor="end" { (shape(&part.shape)) }
-                        text x=(short(BOX_LEFT + 9.0)) y=(short(y + 30.0)) { (clip(&part.ops, if part.residual { 27 } else { 36 })) }
+                        text x=(short(BOX_LEFT + 9.0)) y=(short(y + 30.0)) { (clip(&part.ops, if part.residual { 26 } else { 36 })) }
                         @if part.residual {
                             text.accent x=(short(BOX_LEFT + BOX_WIDTH - 9.0)) y=(short(y + 30.0)) text-anchor="end" { "+ skip" }
                         }
@@ -151,13 +151,19 @@ fn split(nodes: &[Node], depth: usize) -> Vec<Part> {
     parts
 }
 
-/// Operators worth a mention, repetitions counted.
+/// Operators worth a mention, repetitions counted; the word `conv` stands once before several.
 fn ops(nodes: &[Node]) -> String {
     let named: Vec<&str> = nodes.iter().map(|node| node.op.as_str()).filter(|op| !op.is_empty()).collect();
-    let runs = named.chunk_by(|a, b| a == b);
-    let word =
-        |run: &[&str]| if run.len() > 1 { format!("{} × {}", run.len(), run[0]) } else { run[0].to_owned() };
-    runs.map(word).collect::<Vec<_>>().join(", ")
+    let mut text = String::new();
+    let mut before = "";
+    for run in named.chunk_by(|a, b| a == b) {
+        let (kind, rest) = run[0].split_once(' ').unwrap_or((run[0], ""));
+        let word = if kind == before && !rest.is_empty() { rest } else { run[0] };
+        before = kind;
+        text += if text.is_empty() { "" } else { ", " };
+        text += &if run.len() > 1 { format!("{} × {word}", run.len()) } else { word.to_owned() };
+    }
+    text
 }
 
 /// Draws neighbours that compute the same on the same shape once. Their costs add up.
@@ -241,6 +247,13 @@ mod tests {
         let parts = parts(&nodes);
         assert_eq!((parts.len(), &parts[5].reads[..]), (10, &[2][..]));
         assert!(parts.iter().enumerate().all(|(i, part)| i == 5 || part.reads.is_empty()));
+    }
+
+    #[test]
+    fn operators_are_told_in_few_words() {
+        let nodes = ["conv 7×7 /2", "conv 7×7", "conv 7×7", "", "linear", "linear"];
+        let nodes: Vec<Node> = nodes.iter().map(|op| node("a", op, "input")).collect();
+        assert_eq!(ops(&nodes), "conv 7×7 /2, 2 × 7×7, 2 × linear");
     }
 
     #[test]
