@@ -265,6 +265,8 @@ pub struct Epoch {
     pub val_loss: f64,
     /// Validation metrics.
     pub val: BTreeMap<String, Option<f64>>,
+    /// Seconds it took.
+    pub seconds: f64,
 }
 
 /// Predictions of a label on the images on which it was assessed.

@@ -4,7 +4,8 @@
 //! nothing here reads a run directory or computes with tensors. [`html`] writes the page: charts are
 //! inline SVG, there is no script, and a content security policy forbids the page to load or send
 //! anything. [`tables`] answers the numbers behind it, each in four forms. [`model_card`] and
-//! [`checklist`] fill in what a run knows of the forms that journals ask for.
+//! [`checklist`] fill in what a run knows of the forms that journals ask for; [`tensorboard`] writes
+//! learning curves for that program.
 //!
 //! What is undefined stays undefined, with the reason, in all of them.
 
@@ -20,6 +21,7 @@ mod page;
 mod plot;
 mod section;
 mod table;
+mod tensorboard;
 #[cfg(test)]
 mod testing;
 
@@ -29,4 +31,5 @@ pub use self::{
     page::html,
     section::tables,
     table::{Cell, Column, Table},
+    tensorboard::tensorboard,
 };

@@ -25,6 +25,7 @@ fn method(name: &str, mean: f64) -> Method {
         epoch,
         train_loss: 1.0 / f64::from(epoch),
         val_loss: 1.2 / f64::from(epoch),
+        seconds: 2.5,
         val: BTreeMap::from([
             ("macro_f1".to_owned(), Some(0.2 * f64::from(epoch))),
             ("macro_auroc".to_owned(), None),

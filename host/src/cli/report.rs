@@ -1,6 +1,9 @@
 //! `nashost report`.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use nashost_report::{ReportData, Table, data::Comparison};
 
@@ -11,8 +14,8 @@ use super::{
 use crate::{
     config::suggest,
     error::{Error, Exit, Result},
-    report::{self, REPORT},
-    run::{RunDir, atomic},
+    report,
+    run::{RunDir, atomic, io_error},
 };
 
 /// Writes about runs.
@@ -26,15 +29,19 @@ pub(super) fn command(args: &ReportArgs, context: &Context) -> Result<Exit> {
     match (args.kind, out.format()) {
         (ReportKind::ModelCard, _) => out.text(&nashost_report::model_card(&data))?,
         (ReportKind::Checklist, _) => out.text(&nashost_report::checklist(&data))?,
-        (ReportKind::Report, Format::Table) => {
-            let file = match (&args.html, &runs[..]) {
-                (Some(file), _) => file.clone(),
-                (None, [run]) => run.file(REPORT),
-                (None, runs) => {
-                    let ids: Vec<&str> = runs.iter().map(RunDir::short_id).collect();
-                    args.out.join(format!("report-{}.html", ids.join("-")))
+        (ReportKind::Tensorboard, _) => {
+            let folder = target(args, &runs, "tensorboard", "");
+            for (file, bytes) in nashost_report::tensorboard(&data) {
+                let file = folder.join(file);
+                if let Some(parent) = file.parent() {
+                    fs::create_dir_all(parent).map_err(|why| io_error("create the folder", parent, &why))?;
                 }
-            };
+                atomic::write(&file, &bytes)?;
+            }
+            out.text(&format!("{}\n", folder.display()))?;
+        }
+        (ReportKind::Report, Format::Table) => {
+            let file = target(args, &runs, "report", ".html");
             atomic::write(&file, nashost_report::html(&data).as_bytes())?;
             out.text(&format!("{}\n", file.display()))?;
         }
@@ -48,6 +55,18 @@ pub(super) fn command(args: &ReportArgs, context: &Context) -> Result<Exit> {
         (ReportKind::Report, Format::Latex) => print(args, context, &data, Table::latex)?,
     }
     Ok(Exit::Ok)
+}
+
+/// Where files go: as asked for, or into the folder of the run, or beside several runs.
+fn target(args: &ReportArgs, runs: &[RunDir], name: &str, end: &str) -> PathBuf {
+    match (&args.html, runs) {
+        (Some(path), _) => path.clone(),
+        (None, [run]) => run.file(format!("{name}{end}")),
+        (None, runs) => {
+            let ids: Vec<&str> = runs.iter().map(RunDir::short_id).collect();
+            args.out.join(format!("{name}-{}{end}", ids.join("-")))
+        }
+    }
 }
 
 fn print(args: &ReportArgs, context: &Context, data: &ReportData, form: fn(&Table) -> String) -> Result<()> {

@@ -9,7 +9,7 @@ use super::prediction;
 use crate::{
     data::ImageStore,
     error::Result,
-    run::{RunDir, atomic, io_error, state::State},
+    run::{RunDir, atomic, state::State},
 };
 
 /// File with the facts that a dataset tells of the test images.

@@ -91,5 +91,6 @@ fn epoch(report: &EpochReport) -> Epoch {
         train_loss: report.train_loss,
         val_loss: report.val_loss,
         val: val.collect(),
+        seconds: report.train_seconds + report.val_seconds,
     }
 }

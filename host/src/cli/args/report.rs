@@ -14,6 +14,8 @@ pub enum ReportKind {
     ModelCard,
     /// A checklist for a paper, filled in likewise.
     Checklist,
+    /// Learning curves for TensorBoard, as files.
+    Tensorboard,
 }
 
 /// Arguments of `report`: writes about runs.
@@ -28,8 +30,8 @@ pub struct ReportArgs {
     /// Folder that runs are in.
     #[arg(long, env = "NASHOST_OUT", default_value = "runs", value_name = "DIR")]
     pub out: PathBuf,
-    /// File for the page; report.html in the folder of the run, or a file beside several runs, if left
-    /// out.
+    /// File for the page (or folder for TensorBoard); in the folder of the run, or beside several runs,
+    /// if left out.
     #[arg(long, env = "NASHOST_HTML", value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Prints this table alone, such as headline, per-label or confusion; for `--format csv`, headline if
