@@ -119,10 +119,8 @@ mod tests {
     /// Puts `attack` into every text but those that are matched with others.
     fn poison(value: &mut serde_json::Value, attack: &str) {
         match value {
-            serde_json::Value::String(text) => {
-                if text != "test" && !text.starts_with("macro_") {
-                    text.push_str(attack);
-                }
+            serde_json::Value::String(text) if text != "test" && !text.starts_with("macro_") => {
+                text.push_str(attack);
             }
             serde_json::Value::Array(items) => items.iter_mut().for_each(|item| poison(item, attack)),
             serde_json::Value::Object(fields) => fields.values_mut().for_each(|item| poison(item, attack)),

@@ -1,11 +1,8 @@
 //! `nashost report`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
-use nashost_report::{ReportData, Table, data::Comparison};
+use nashost_report::{ReportData, Table};
 
 use super::{
     Context,
@@ -22,8 +19,8 @@ use crate::{
 pub(super) fn command(args: &ReportArgs, context: &Context) -> Result<Exit> {
     let runs = args.runs.iter().map(|run| RunDir::open(run, &args.out)).collect::<Result<Vec<_>>>()?;
     let mut data = report::read(&runs)?;
-    if let Some(file) = &args.comparisons {
-        data.comparisons = comparisons(file)?;
+    for file in &args.comparisons {
+        data.comparisons.extend(report::comparisons(file)?);
     }
     let out = &context.out;
     match (args.kind, out.format()) {
@@ -89,17 +86,4 @@ fn tables(data: &ReportData, name: Option<&str>) -> Result<Vec<Table>> {
     }
     tables.retain(|table| table.id == name);
     Ok(tables)
-}
-
-fn comparisons(file: &Path) -> Result<Vec<Comparison>> {
-    let failed = |why: &dyn std::fmt::Display| {
-        Error::new(Exit::Usage, "E0721", format!("comparisons {}: {why}", file.display()))
-            .help("`nashost explain E0721` shows the fields")
-    };
-    let text = fs::read_to_string(file).map_err(|why| failed(&why))?;
-    let list: Vec<Comparison> = serde_json::from_str(&text).map_err(|why| failed(&why))?;
-    match list.iter().position(|c| c.a.is_empty() || c.b.is_empty() || c.metric.is_empty()) {
-        Some(index) => Err(failed(&format!("number {} lacks a, b or metric", index + 1))),
-        None => Ok(list),
-    }
 }

@@ -61,14 +61,15 @@ fn labels(method: &MethodSummary) -> Vec<LabelResult> {
 
 fn one(run: &RunDir, state: &State, trial: &TrialState, missing: &mut Vec<String>) -> Trial {
     let test = trial.test();
-    let predictions = match test.map(|test| prediction::read(run, state, test)) {
-        Some(Ok(table)) => prediction::by_label(&table, test, |_| true),
-        Some(Err(why)) => {
-            missing.push(format!("{}: no curves and decisions, because {why}", trial.request.name()));
-            Vec::new()
+    let mut predictions = Vec::new();
+    if let Some(test) = test {
+        match prediction::read(run, state, test) {
+            Ok(table) => predictions = prediction::by_label(&table, test, |_| true),
+            Err(why) => {
+                missing.push(format!("{}: no curves and decisions, because {why}", trial.request.name()));
+            }
         }
-        None => Vec::new(),
-    };
+    }
     Trial {
         name: trial.request.name(),
         seed: trial.request.seed,

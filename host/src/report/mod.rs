@@ -4,6 +4,7 @@
 //! `run.toml`, and the command line from `provenance.json`. A file that is missing or damaged does not
 //! keep the rest from being shown: the report names it among its warnings.
 
+mod comparison;
 mod group;
 mod method;
 mod network;
@@ -21,7 +22,7 @@ use crate::{
 };
 
 pub use self::group::ATTRIBUTES;
-pub(crate) use self::group::write_attributes;
+pub(crate) use self::{comparison::read as comparisons, group::write_attributes};
 
 /// Name of the page in the run directory.
 pub const REPORT: &str = "report.html";

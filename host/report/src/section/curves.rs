@@ -10,6 +10,9 @@ use crate::{
     plot::{Axis, Plot, look},
 };
 
+/// Points and area of a curve, from truth and scores.
+type Curve = fn(&[bool], &[f64]) -> Option<(Points, f64)>;
+
 pub(super) fn section(data: &ReportData) -> Option<Section> {
     let labels = label_names(data);
     let has_curves = |label: &&str| data.methods.iter().any(|m| m.predictions(label).next().is_some());
@@ -73,7 +76,7 @@ fn draw(
     label: &str,
     area_name: &str,
     why: &str,
-    curve: fn(&[bool], &[f64]) -> Option<(Points, f64)>,
+    curve: Curve,
 ) -> String {
     let mut words = Vec::new();
     for (index, method) in data.methods.iter().enumerate() {

@@ -38,9 +38,10 @@ pub struct ReportArgs {
     /// left out.
     #[arg(long, env = "NASHOST_TABLE", value_name = "NAME")]
     pub table: Option<String>,
-    /// Pairwise comparisons of the methods, as a JSON file.
+    /// Pairwise comparisons of the methods, as a JSON file: a list, or what `compare --format json` prints;
+    /// repeatable.
     #[arg(long, env = "NASHOST_COMPARISONS", value_name = "FILE")]
-    pub comparisons: Option<PathBuf>,
+    pub comparisons: Vec<PathBuf>,
     /// What to write.
     #[arg(long, env = "NASHOST_KIND", value_enum, default_value_t, value_name = "KIND")]
     pub kind: ReportKind,
