@@ -9,6 +9,7 @@ pub mod error;
 pub mod evaluate;
 mod pipeline;
 pub mod plugin;
+pub mod report;
 pub mod run;
 pub mod search;
 mod study;

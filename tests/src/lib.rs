@@ -1,5 +1,6 @@
 //! Helpers for tests that drive the real binary and load real shared libraries.
 
+pub mod browser;
 pub mod chaos;
 pub mod memory;
 mod sandbox;

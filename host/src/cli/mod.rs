@@ -11,6 +11,7 @@ mod external;
 pub mod output;
 mod plugin;
 mod repeat;
+mod report;
 mod resume;
 mod run;
 mod runs;
@@ -182,6 +183,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::SelfCheck(args) => self_check::command(&args, context),
         Command::Show(args) => runs::show(&args, context),
         Command::Runs(args) => runs::runs(&args, context),
+        Command::Report(args) => report::command(&args, context),
         Command::Rebuild(args) => runs::rebuild(&args, context),
         Command::Clean(args) => runs::clean(&args, context),
         Command::Config(command) => config::command(command, context),

@@ -180,6 +180,8 @@ impl Table {
             Format::Csv => self.as_csv(),
             Format::Table => self.as_text(false, fit),
             Format::Md => self.as_text(true, false),
+            Format::Latex => self.as_report().latex(),
+            Format::Html => self.as_report().html(),
         }
     }
 
@@ -188,6 +190,23 @@ impl Table {
         let rows = self.rows.iter().map(|row| names().zip(row.iter().cloned()).collect::<Map<_, _>>());
         let rows: Value = rows.map(Value::Object).collect();
         format!("{rows:#}\n")
+    }
+
+    fn as_report(&self) -> nashost_report::Table {
+        let is_number =
+            |index: usize| self.rows.iter().all(|row| row[index].is_number() || row[index].is_null());
+        let columns = self.columns.iter().enumerate().map(|(index, name)| nashost_report::Column {
+            title: (*name).to_owned(),
+            numeric: is_number(index),
+        });
+        let cell = |value: &Value| nashost_report::Cell::Text(plain(value));
+        nashost_report::Table {
+            id: "table",
+            title: String::new(),
+            note: String::new(),
+            columns: columns.collect(),
+            rows: self.rows.iter().map(|row| row.iter().map(cell).collect()).collect(),
+        }
     }
 
     fn as_csv(&self) -> String {
@@ -247,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_four_forms() {
+    fn a_table_has_six_forms() {
         let csv = "name,params\nresnet50,23508032\n\"a, \"\"b\"\"\",\n";
         assert_eq!(table().render(Format::Csv, false), csv);
         let json: Value = serde_json::from_str(&table().render(Format::Json, false)).unwrap();
@@ -255,6 +274,10 @@ mod tests {
         assert_eq!(json[1]["params"], Value::Null);
         let md = table().render(Format::Md, false);
         assert!(md.lines().all(|line| line.starts_with('|') && line.ends_with('|')), "{md}");
+        let latex = table().render(Format::Latex, false);
+        assert!(latex.contains("resnet50 & 23508032 \\\\\n") && !latex.contains("caption"), "{latex}");
+        let html = table().render(Format::Html, false);
+        assert!(html.contains("<th scope=\"row\">a, &quot;b&quot;</th>"), "{html}");
         let text = table().render(Format::Table, false);
         let ends: Vec<usize> = text.lines().take(2).map(str::len).collect();
         assert_eq!(ends[0], ends[1], "numbers are right-aligned: {text}");

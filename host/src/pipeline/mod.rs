@@ -41,6 +41,7 @@ use crate::{
     error::{Error, Exit, Result},
     evaluate::{MetricSet, PredictionScorer},
     plugin::{Registry, cancel_state},
+    report,
     run::{
         Recorder, RunDir, atomic,
         events::{PluginIdentity, RunEvent, RunResumed, RunStarted},
@@ -186,6 +187,7 @@ fn start(
     let dir = claim.dir().clone();
     atomic::write(&dir.file(RUN_CONFIG), text.as_bytes())?;
     prepared.split.write(&dir.file(SPLIT))?;
+    report::write_attributes(&dir, &prepared.store)?;
     let identity = Identity::of(&text, host, prepared);
     identity.lock().write(&dir)?;
     let mut recorder = Recorder::create(claim)?;

@@ -20,7 +20,7 @@ pub mod state;
 pub mod summary;
 pub mod tables;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod time;
 pub mod times;
 pub mod trial;

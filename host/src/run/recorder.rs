@@ -8,7 +8,7 @@ use super::{
     tables,
     trial::TrialEvent,
 };
-use crate::error::Result;
+use crate::{error::Result, report};
 
 /// Writes the events of a claimed run and knows what they add up to.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Recorder {
         self.claim.dir()
     }
 
-    /// Writes all derived files.
+    /// Writes all derived files but the report, which is for runs that have ended.
     ///
     /// # Errors
     ///
@@ -130,6 +130,7 @@ impl Recorder {
     pub fn close(mut self) -> Result<()> {
         let Some((_, ending, _)) = self.state.finished else { return Ok(()) };
         self.write_tables()?;
+        report::write(self.dir(), &self.state)?;
         self.claim.finish(ending)
     }
 
@@ -141,6 +142,7 @@ impl Recorder {
     pub fn finish(mut self, ending: Ending, failure: Option<Failure>) -> Result<()> {
         self.record(RunEvent::RunFinished { ending, failure })?;
         self.write_tables()?;
+        report::write(self.dir(), &self.state)?;
         self.claim.finish(ending)
     }
 }

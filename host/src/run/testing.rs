@@ -22,10 +22,10 @@ use super::{
 };
 use crate::config::train::{EvalConfig, TrainConfig};
 
-pub(super) const RUN_ID: &str = "2026-09-01T10-22-07_neck_7f3a";
+pub(crate) const RUN_ID: &str = "2026-09-01T10-22-07_neck_7f3a";
 const GEOMETRY: Geometry = Geometry { input: [1, 64, 64], outputs: 2 };
 
-pub(super) fn record(seq: u64, event: RunEvent) -> Record {
+pub(crate) fn record(seq: u64, event: RunEvent) -> Record {
     let time = Timestamp::from_millis(1_788_258_127_000 + seq * 1500).unwrap();
     Record { v: VERSION, seq, time, event }
 }
@@ -34,7 +34,7 @@ fn component(id: &str, config: serde_json::Value) -> ComponentRef {
     ComponentRef { id: id.to_owned(), config }
 }
 
-pub(super) fn candidate(id: u64, value: f64) -> Candidate {
+pub(crate) fn candidate(id: u64, value: f64) -> Candidate {
     Candidate {
         id,
         spec: json!({"blocks": [1, id], "stem": 0.1}),
@@ -49,7 +49,7 @@ pub(super) fn candidate(id: u64, value: f64) -> Candidate {
 }
 
 /// Single values; those without a value say why.
-pub(super) fn report(values: impl IntoIterator<Item = (String, Option<f64>)>) -> MetricReport {
+pub(crate) fn report(values: impl IntoIterator<Item = (String, Option<f64>)>) -> MetricReport {
     let value = |v: Option<f64>| {
         v.map_or_else(|| MetricValue::undefined(0, "one class"), |v| MetricValue::new(v, 20))
     };
@@ -60,7 +60,7 @@ pub(super) fn report(values: impl IntoIterator<Item = (String, Option<f64>)>) ->
 }
 
 /// Macro F1 over two labels, and an AUROC that the second one has not.
-pub(super) fn metrics(f1: f64) -> MetricReport {
+pub(crate) fn metrics(f1: f64) -> MetricReport {
     let mut report = report([("macro_f1".to_owned(), Some(f1)), ("macro_auroc".to_owned(), None)]);
     report.per_label = BTreeMap::from([
         ("f1".to_owned(), vec![MetricValue::new(f1, 9), MetricValue::new(f1 / 2.0, 0)]),
@@ -69,7 +69,7 @@ pub(super) fn metrics(f1: f64) -> MetricReport {
     report
 }
 
-pub(super) fn epoch(epoch: u32, train_loss: f64) -> EpochReport {
+pub(crate) fn epoch(epoch: u32, train_loss: f64) -> EpochReport {
     EpochReport {
         epoch,
         train_loss,
@@ -81,7 +81,7 @@ pub(super) fn epoch(epoch: u32, train_loss: f64) -> EpochReport {
     }
 }
 
-pub(super) fn request(trial: u32, attempt: u32) -> TrialRequest {
+pub(crate) fn request(trial: u32, attempt: u32) -> TrialRequest {
     TrialRequest {
         run_id: RUN_ID.to_owned(),
         trial,
@@ -100,15 +100,15 @@ pub(super) fn request(trial: u32, attempt: u32) -> TrialRequest {
     }
 }
 
-pub(super) fn queued(trial: u32, attempt: u32) -> RunEvent {
+pub(crate) fn queued(trial: u32, attempt: u32) -> RunEvent {
     RunEvent::TrialQueued { request: Box::new(request(trial, attempt)), architecture: "a1b2".to_owned() }
 }
 
-pub(super) fn trial(trial: u32, attempt: u32, report: TrialEvent) -> RunEvent {
+pub(crate) fn trial(trial: u32, attempt: u32, report: TrialEvent) -> RunEvent {
     RunEvent::Trial { trial, attempt, report }
 }
 
-pub(super) fn finished(f1: f64) -> TrialEvent {
+pub(crate) fn finished(f1: f64) -> TrialEvent {
     TrialEvent::Finished(TestReport {
         checkpoint: checkpoint(),
         thresholds: vec![0.5, 0.25],
@@ -259,7 +259,7 @@ fn search() -> Vec<RunEvent> {
 }
 
 /// The events of a run with a search, a trial that ends well, one that fails, and a baseline.
-pub(super) fn run() -> Vec<RunEvent> {
+pub(crate) fn run() -> Vec<RunEvent> {
     let mut events = vec![
         RunEvent::RunStarted(started()),
         RunEvent::Warning { message: "this plugin reads no images".to_owned() },

@@ -16,6 +16,10 @@ pub enum Format {
     Json,
     /// Markdown.
     Md,
+    /// A table in LaTeX, for the package booktabs.
+    Latex,
+    /// HTML.
+    Html,
 }
 
 /// When output is coloured.

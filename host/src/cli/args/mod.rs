@@ -4,6 +4,7 @@ mod config;
 mod data;
 mod global;
 mod plugin;
+mod report;
 mod run;
 mod study;
 
@@ -11,6 +12,7 @@ pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
 pub use global::{Color, Format, GlobalArgs};
 pub use plugin::{PluginArgs, PluginCommand};
+pub use report::{ReportArgs, ReportKind};
 pub use run::{
     CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,
 };
@@ -67,6 +69,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Lists runs.
     Runs(RunsArgs),
+    /// Writes a page about runs, or its tables.
+    Report(ReportArgs),
     /// Writes the tables and the summary of a run again, from its events.
     Rebuild(RebuildArgs),
     /// Removes files of runs that nothing needs any more.

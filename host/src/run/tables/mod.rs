@@ -23,12 +23,12 @@ use super::{
     summary::Summary,
     times::{TIMES, Times},
 };
-use crate::error::Result;
+use crate::{error::Result, report};
 
 /// Name of the answer in the run directory.
 pub const SUMMARY: &str = "summary.json";
 
-/// Writes every derived file of `run`, whose events add up to `state`.
+/// Writes every table of `run`, whose events add up to `state`.
 ///
 /// # Errors
 ///
@@ -75,7 +75,9 @@ pub fn read(run: &RunDir) -> Result<State> {
 /// Fails if another process writes the run, its events are damaged, or a file cannot be written.
 pub fn rebuild(run: &RunDir) -> Result<()> {
     let _exclusive = run.lock()?;
-    write(run, &read(run)?)
+    let state = read(run)?;
+    write(run, &state)?;
+    report::write(run, &state)
 }
 
 /// Names of the single values of `reports`, sorted.

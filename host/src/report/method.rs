@@ -1,0 +1,97 @@
+//! Methods, trivial predictors and trials.
+
+use std::collections::BTreeMap;
+
+use nashost_report::data::{Baseline, Epoch, LabelResult, Method, Trial, Value};
+
+use super::{network, prediction};
+use crate::run::{
+    RunDir,
+    state::{State, TrialState},
+    summary::{Aggregate, HEADLINE, MethodSummary, Summary},
+    trial::EpochReport,
+};
+
+/// Methods and trivial predictors of a run. What cannot be read is added to `missing`, in words.
+pub(super) fn of(run: &RunDir, state: &State, missing: &mut Vec<String>) -> (Vec<Method>, Vec<Baseline>) {
+    let summary = Summary::of(state);
+    let test_set = summary.data.as_ref().map_or_else(String::new, |data| {
+        format!("{} {}", data.fingerprint, data.split_hash.as_deref().unwrap_or_default())
+    });
+    let methods = summary.methods.iter().map(|method| {
+        let trials = || state.trials.values().filter(|trial| trial.request.method == method.method);
+        Method {
+            name: method.method.clone(),
+            run: run.short_id().to_owned(),
+            test_set: test_set.clone(),
+            seeds: method.seeds,
+            values: values(&method.test),
+            labels: labels(method),
+            trials: trials().map(|trial| one(run, state, trial, missing)).collect(),
+            networks: network::of(state, trials()),
+        }
+    });
+    let methods = methods.collect();
+    let baselines = summary.baselines.iter().map(|baseline| Baseline {
+        name: baseline.method.clone(),
+        test_set: test_set.clone(),
+        values: values(&baseline.test),
+    });
+    (methods, baselines.collect())
+}
+
+fn values(aggregates: &BTreeMap<String, Aggregate>) -> BTreeMap<String, Value> {
+    aggregates.iter().map(|(name, aggregate)| (name.clone(), value(aggregate))).collect()
+}
+
+fn value(aggregate: &Aggregate) -> Value {
+    let Aggregate { mean, sd, ci95, per_seed, support, why, .. } = aggregate;
+    let per_seed = per_seed.iter().copied().flatten().collect();
+    Value { mean: *mean, sd: *sd, ci95: *ci95, per_seed, support: *support, why: why.clone() }
+}
+
+fn labels(method: &MethodSummary) -> Vec<LabelResult> {
+    let labels = method.per_label.iter().map(|label| LabelResult {
+        label: label.label.clone(),
+        support: label.support,
+        values: values(&label.metrics),
+    });
+    labels.collect()
+}
+
+fn one(run: &RunDir, state: &State, trial: &TrialState, missing: &mut Vec<String>) -> Trial {
+    let test = trial.test();
+    let mut predictions = Vec::new();
+    if let Some(test) = test {
+        match prediction::read(run, state, test) {
+            Ok(table) => predictions = prediction::by_label(&table, test, |_| true),
+            Err(why) => {
+                missing.push(format!("{}: no curves and decisions, because {why}", trial.request.name()));
+            }
+        }
+    }
+    Trial {
+        name: trial.request.name(),
+        seed: trial.request.seed,
+        state: trial.phase().to_owned(),
+        failure: trial.failure().map(|f| format!("{}: {}", f.failure.code, f.failure.message)),
+        epochs: trial.epochs.values().map(epoch).collect(),
+        best_epoch: test.map(|test| test.checkpoint.epoch),
+        train_s: trial.train_seconds(),
+        predictions,
+    }
+}
+
+fn epoch(report: &EpochReport) -> Epoch {
+    let val = HEADLINE.iter().filter_map(|name| {
+        let value = report.val.overall.get(*name)?;
+        Some(((*name).to_owned(), value.value))
+    });
+    Epoch {
+        epoch: report.epoch,
+        train_loss: report.train_loss,
+        val_loss: report.val_loss,
+        val: val.collect(),
+        seconds: report.train_seconds + report.val_seconds,
+    }
+}

@@ -1,0 +1,113 @@
+//! Reports of runs: from run directories to the plain data that [`nashost_report`] draws.
+//!
+//! The numbers come from the events; curves come from `predictions/`, the configuration from
+//! `run.toml`, and the command line from `provenance.json`. A file that is missing or damaged does not
+//! keep the rest from being shown: the report names it among its warnings.
+
+mod comparison;
+mod group;
+mod method;
+mod network;
+mod prediction;
+mod run;
+
+use std::collections::BTreeSet;
+
+use nashost_plugin_api::metric::Direction;
+use nashost_report::data::{Metric, ReportData};
+
+use crate::{
+    error::Result,
+    run::{RunDir, atomic, state::State, summary::HEADLINE, tables},
+};
+
+pub use self::group::ATTRIBUTES;
+pub(crate) use self::{comparison::read as comparisons, group::write_attributes};
+
+/// Name of the page in the run directory.
+pub const REPORT: &str = "report.html";
+
+/// Reads what a report about `runs` shows.
+///
+/// # Errors
+///
+/// Fails if the events of a run cannot be read or are damaged.
+pub fn read(runs: &[RunDir]) -> Result<ReportData> {
+    let states = runs.iter().map(tables::read).collect::<Result<Vec<State>>>()?;
+    Ok(of(&runs.iter().zip(&states).collect::<Vec<_>>()))
+}
+
+/// Writes the page of one run into its directory.
+///
+/// # Errors
+///
+/// Fails if it cannot be written; it is then whole, old or new.
+pub fn write(run: &RunDir, state: &State) -> Result<()> {
+    atomic::write(&run.file(REPORT), nashost_report::html(&of(&[(run, state)])).as_bytes())
+}
+
+/// Gathers what a report about `runs` shows.
+fn of(runs: &[(&RunDir, &State)]) -> ReportData {
+    let mut data = ReportData {
+        title: title(runs),
+        generator: format!("nashost {}", env!("CARGO_PKG_VERSION")),
+        headline: HEADLINE.map(str::to_owned).into(),
+        ..ReportData::default()
+    };
+    for (run, state) in runs {
+        let mut missing = Vec::new();
+        add_metrics(&mut data.metrics, state);
+        let (methods, baselines) = method::of(run, state, &mut missing);
+        data.methods.extend(methods);
+        data.subgroups.extend(group::of(run, state, &mut missing));
+        for baseline in baselines {
+            let is_known = |known: &nashost_report::data::Baseline| {
+                (&known.name, &known.test_set) == (&baseline.name, &baseline.test_set)
+            };
+            if !data.baselines.iter().any(is_known) {
+                data.baselines.push(baseline);
+            }
+        }
+        data.runs.push(run::of(run, state, missing));
+    }
+    tell_apart(&mut data);
+    data
+}
+
+/// Adds the run to the names of methods that several runs have.
+fn tell_apart(data: &mut ReportData) {
+    let names: Vec<String> = data.methods.iter().map(|method| method.name.clone()).collect();
+    let name = |name: &str, run: &str| {
+        let several = names.iter().filter(|known| **known == name).count() > 1;
+        if several { format!("{name} ({run})") } else { name.to_owned() }
+    };
+    for method in &mut data.methods {
+        method.name = name(&method.name, &method.run);
+    }
+    for group in &mut data.subgroups {
+        group.method = name(&group.method, &group.run);
+    }
+}
+
+fn title(runs: &[(&RunDir, &State)]) -> String {
+    let names: BTreeSet<&str> = runs.iter().map(|(run, _)| run.name()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    format!("nashost report: {}", names.join(", "))
+}
+
+fn add_metrics(metrics: &mut Vec<Metric>, state: &State) {
+    let known = state.started.iter().flat_map(|(_, started)| &started.metrics);
+    for info in known {
+        if metrics.iter().all(|metric| metric.name != info.name) {
+            metrics.push(Metric {
+                name: info.name.clone(),
+                higher_is_better: info.direction == Direction::Higher,
+                per_label: info.per_label,
+                description: info.description.clone(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
