@@ -65,14 +65,18 @@ impl Labels {
             rest.sort_unstable();
             return rest;
         }
-        let positives = |images: &[i64], label| images.iter().filter(|&&i| self.is(i as usize, label)).count();
-        let mut labels: Vec<(usize, usize)> =
-            (0..self.labels()).map(|label| (positives(among, label), label)).filter(|&(n, _)| n > 0).collect();
+        let positives =
+            |images: &[i64], label| images.iter().filter(|&&i| self.is(i as usize, label)).count();
+        let mut labels: Vec<(usize, usize)> = (0..self.labels())
+            .map(|label| (positives(among, label), label))
+            .filter(|&(n, _)| n > 0)
+            .collect();
         // Rare labels first: common ones come along with them.
         labels.sort_unstable();
         let mut sample = Vec::with_capacity(count);
         for (place, &(all, label)) in labels.iter().enumerate() {
-            let served = |image: i64| labels[..place].iter().any(|&(_, other)| self.is(image as usize, other));
+            let served =
+                |image: i64| labels[..place].iter().any(|&(_, other)| self.is(image as usize, other));
             let share = all as f64 * count as f64 / among.len() as f64;
             let wanted = (share.round() as usize).max(1);
             while positives(&sample, label) < wanted && sample.len() < count {

@@ -19,7 +19,7 @@ pub mod value;
 pub use config::{ConfigError, Preset, SearchConfig};
 pub use geometry::{Geometry, GeometryError};
 pub use search::{
-    Augment, Batch, Cost, Record, Role, RolePlan, Samples, SamplesError, Search, SearchError, SearchResult, Step,
-    Values, What,
+    Augment, Batch, Cost, Record, Role, RolePlan, Samples, SamplesError, Search, SearchError, SearchResult,
+    Step, Values, What,
 };
 pub use supernet::{Frozen, Mixing, Prepared, Supernet};

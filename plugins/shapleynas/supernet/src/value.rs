@@ -154,7 +154,8 @@ mod tests {
     fn the_bounded_loss_is_the_loss_where_it_is_small_and_stays_bounded() {
         let targets = matrix(&[[1.0, 0.0]]);
         let all = targets.ones_like();
-        let of = |logits: [f64; 2], loss| bounded_loss(&matrix(&[logits]), &targets, &all, loss).double_value(&[]);
+        let of =
+            |logits: [f64; 2], loss| bounded_loss(&matrix(&[logits]), &targets, &all, loss).double_value(&[]);
         let small = of([6.0, -6.0], Loss::Bce);
         assert!((small + (1.0 + (-6.0_f64).exp()).ln()).abs() < 1e-5, "{small}");
         let worst = of([-500.0, 500.0], Loss::Bce);
@@ -168,6 +169,9 @@ mod tests {
     fn accuracy_counts_images() {
         let logits = matrix(&[[3.0, 1.0], [1.0, 3.0], [0.0, 1.0], [2.0, 1.0]]);
         let targets = matrix(&[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]);
-        assert_eq!(value(&logits, &targets, &targets.ones_like(), Value::Accuracy, Loss::CrossEntropy), Some(75.0));
+        assert_eq!(
+            value(&logits, &targets, &targets.ones_like(), Value::Accuracy, Loss::CrossEntropy),
+            Some(75.0)
+        );
     }
 }

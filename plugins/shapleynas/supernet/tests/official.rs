@@ -108,7 +108,8 @@ fn close(found: &Tensor, expected: &Value, tolerance: f64) {
 
 fn cases() -> Vec<(Value, Supernet, Tensor)> {
     let fixture = fixture("pipeline.json");
-    let cases = fixture["supernet_forward"].as_array().unwrap().iter().filter(|case| case["kind"] == "supernet");
+    let cases =
+        fixture["supernet_forward"].as_array().unwrap().iter().filter(|case| case["kind"] == "supernet");
     cases
         .map(|case| {
             let supernet = Supernet::new(geometry(case), 1, Device::Cpu).unwrap();
@@ -135,7 +136,8 @@ fn evaluations_agree() {
         let evaluate = |tables| frozen.evaluate(&prepared, &Mixing::new(&tables, Device::Cpu));
         close(&evaluate(full), &case["logits_eval_alpha_filled"], LOGITS);
         close(&evaluate([[[1.0 / 7.0; 7]; 14]; 2]), &case["logits_eval_uniform"], LOGITS);
-        let order: Vec<usize> = numbers(&case["removal_order"]).into_iter().map(|player| player as usize).collect();
+        let order: Vec<usize> =
+            numbers(&case["removal_order"]).into_iter().map(|player| player as usize).collect();
         for step in case["masked_chain"].as_array().unwrap() {
             let mut masked = full;
             for &player in &order[..step["removed"].as_u64().unwrap() as usize] {

@@ -17,7 +17,11 @@ use crate::game::Game;
 /// # Errors
 ///
 /// Fails if the game does.
-pub fn gradient_group<G: Game>(game: &mut G, strata: usize, rng: &mut impl Rng) -> Result<Vec<f64>, G::Error> {
+pub fn gradient_group<G: Game>(
+    game: &mut G,
+    strata: usize,
+    rng: &mut impl Rng,
+) -> Result<Vec<f64>, G::Error> {
     let mut sum = vec![0.0; game.players()];
     for stratum in 0..strata {
         let share = (stratum as f64 + rng.random::<f64>()) / (2 * strata) as f64;

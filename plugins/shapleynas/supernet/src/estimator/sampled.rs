@@ -70,7 +70,8 @@ impl Sampled {
         let mut counts = [0, 0];
         for cell in CellType::ALL {
             let player = |edge, op| Player { cell, edge, op }.index();
-            let best = |edge| (0..OP_COUNT).max_by(|&a, &b| mean[player(edge, a)].total_cmp(&mean[player(edge, b)]));
+            let best =
+                |edge| (0..OP_COUNT).max_by(|&a, &b| mean[player(edge, a)].total_cmp(&mean[player(edge, b)]));
             let best: Vec<usize> = (0..EDGES).filter_map(best).collect();
             counts[0] += (0..EDGES)
                 .filter(|&edge| {

@@ -71,7 +71,10 @@ fn estimators_are_unbiased() {
             for ((mean, error), exact) in sampled.mean().iter().zip(sampled.error()).zip(&exact) {
                 // Of about 330 comparisons none exceeds 4.5 standard errors by chance (0.2 %).
                 let bound = 4.5 * error + 1e-9 * exact.abs().max(1.0);
-                assert!((mean - exact).abs() <= bound, "{name}, {estimator}: {mean} ± {error}, exact {exact}");
+                assert!(
+                    (mean - exact).abs() <= bound,
+                    "{name}, {estimator}: {mean} ± {error}, exact {exact}"
+                );
             }
         }
     }
@@ -136,16 +139,21 @@ fn official_walks_and_scores_are_those_of_the_official_code() {
         let mut game = TableGame::new(percent).unwrap();
         for trace in case["traces"].as_array().unwrap() {
             let threshold = trace["threshold"].as_f64().unwrap();
-            let variants = [("evaluations", "official_score"), ("imagenet_variant_evaluations", "imagenet_variant_score")];
+            let variants = [
+                ("evaluations", "official_score"),
+                ("imagenet_variant_evaluations", "imagenet_variant_score"),
+            ];
             for (variant, (evaluations, score)) in variants.into_iter().enumerate() {
                 if trace.get(score).is_none_or(Value::is_null) {
                     continue;
                 }
                 let ops = case["shape"][2].as_u64().unwrap_or(1) as usize;
-                let keep = |player: usize, present: &[bool]| variant == 1 && official::is_last(player, present, ops);
+                let keep =
+                    |player: usize, present: &[bool]| variant == 1 && official::is_last(player, present, ops);
                 let mut walks = Vec::new();
                 for (walk_index, order) in trace["permutations"].as_array().unwrap().iter().enumerate() {
-                    let order: Vec<usize> = numbers(order).into_iter().map(|player| player as usize).collect();
+                    let order: Vec<usize> =
+                        numbers(order).into_iter().map(|player| player as usize).collect();
                     let Ok(walk) = walk(&mut game, &order, &keep, &|value, full| value < threshold * full);
                     assert_eq!(Value::from(walk.evaluations), trace[evaluations][walk_index], "{name}");
                     if variant == 0 {
@@ -164,7 +172,10 @@ fn official_walks_and_scores_are_those_of_the_official_code() {
 fn close(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= tolerance * expected.abs().max(1.0), "{found}, expected {expected}");
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs().max(1.0),
+            "{found}, expected {expected}"
+        );
     }
 }
 

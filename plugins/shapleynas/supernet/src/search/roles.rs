@@ -55,7 +55,10 @@ impl RolePlan {
         // Batch statistics need two images.
         let weights = (0..plan.folds.len().max(1)).map(|epoch| plan.weights(epoch).len()).min().unwrap_or(0);
         if weights < 2 {
-            return Err(SearchError::TooFew { images, need: "two are needed to train weights in each epoch" });
+            return Err(SearchError::TooFew {
+                images,
+                need: "two are needed to train weights in each epoch",
+            });
         }
         if config.roles == Roles::Validation && validation == 0 {
             return Err(SearchError::TooFew {

@@ -3,9 +3,7 @@
 use nashost_plugin_api::seed::{derive_seed, rng};
 use rand::seq::SliceRandom as _;
 
-use super::{
-    Augment, Measure, Record, Samples, Search, SearchError, Step, SupernetGame, Values, What,
-};
+use super::{Augment, Measure, Record, Samples, Search, SearchError, Step, SupernetGame, Values, What};
 use crate::{
     config::{Estimator, NormMode, SearchConfig, ValueSample},
     estimator::{Sampled, gradient_group, official, order, walk},
@@ -113,8 +111,9 @@ impl Search {
         let group = 2 * strata;
         let mut rng = rng(self.seed(&format!("walks/{}", index / group)));
         let order = order(PLAYERS, strata, index % group, &mut rng);
-        let stop =
-            |value: f64, full: f64| truncation > 0.0 && (value - empty).abs() <= truncation * (full - empty).abs();
+        let stop = |value: f64, full: f64| {
+            truncation > 0.0 && (value - empty).abs() <= truncation * (full - empty).abs()
+        };
         let walk = walk(&mut game, &order, &|_, _| false, &stop)?;
         self.keep(game);
         let state = &mut self.state;
@@ -137,13 +136,15 @@ impl Search {
             NormMode::Training => true,
             NormMode::Alternating => self.state.epoch % 2 == 0,
         };
-        let keep =
-            |player: usize, present: &[bool]| settings.keep_last && official::is_last(player, present, OP_COUNT);
+        let keep = |player: usize, present: &[bool]| {
+            settings.keep_last && official::is_last(player, present, OP_COUNT)
+        };
         let stop = |value: f64, full: f64| value < settings.threshold * full;
         let walk = if batch_statistics {
             let batch = self.value_batch(samples, index)?;
             let softmax = softmax(&self.state.alphas);
-            let mut game = SupernetGame::with_batch_statistics(&self.supernet, softmax, batch, self.measure());
+            let mut game =
+                SupernetGame::with_batch_statistics(&self.supernet, softmax, batch, self.measure());
             let walk = walk(&mut game, &order, &keep, &stop)?;
             self.state.cost.forward += game.take_cost().forward;
             walk
@@ -251,7 +252,8 @@ mod tests {
 
     #[test]
     fn alphas_are_centred_per_edge_and_never_nan() {
-        let values: Vec<f64> = (0..PLAYERS).map(|player| (player * 37 % 101) as f64 + (player / 7) as f64).collect();
+        let values: Vec<f64> =
+            (0..PLAYERS).map(|player| (player * 37 % 101) as f64 + (player / 7) as f64).collect();
         let alphas = spread(&tables(&values), 2.0);
         for cell in alphas {
             let flat = cell.as_flattened();

@@ -67,7 +67,11 @@ struct Read {
 }
 
 /// Returns a safetensors file of tensors and state.
-pub(super) fn write(setup: &Setup, state: &State, tensors: &[(String, Tensor)]) -> Result<Vec<u8>, SearchError> {
+pub(super) fn write(
+    setup: &Setup,
+    state: &State,
+    tensors: &[(String, Tensor)],
+) -> Result<Vec<u8>, SearchError> {
     let refuse = |error: &dyn std::fmt::Display| SearchError::Checkpoint(error.to_string());
     let text = serde_json::to_string(&Written { setup, state }).map_err(|error| refuse(&error))?;
     let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));

@@ -181,8 +181,7 @@ fn training_learns_what_can_be_seen() {
 
 #[test]
 fn two_labels_few_images_and_no_positives_work() {
-    let mut samples =
-        Drawn { validation: 3, positives: false, ..Drawn::new(9, 2) };
+    let mut samples = Drawn { validation: 3, positives: false, ..Drawn::new(9, 2) };
     let config = SearchConfig { roles: Roles::Validation, value_images: 64, ..config() };
     let mut search = search(&config, &samples);
     let steps = finish(&mut search, &mut samples);

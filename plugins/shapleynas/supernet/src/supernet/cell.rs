@@ -62,7 +62,13 @@ impl Cell {
             let outgoing = &self.states[state];
             nodes.add_stack(state, outgoing.channels, &outgoing.train(input, weights, gradients));
         };
-        run(inputs, self.channels, &self.states.iter().map(Outgoing::shape).collect::<Vec<_>>(), gradients, &mixer)
+        run(
+            inputs,
+            self.channels,
+            &self.states.iter().map(Outgoing::shape).collect::<Vec<_>>(),
+            gradients,
+            &mixer,
+        )
     }
 
     pub(super) fn freeze(&self) -> FrozenCell {
@@ -91,7 +97,13 @@ impl FrozenCell {
     }
 
     /// Returns the cell's output; operations that are not `present` are left out.
-    pub(super) fn run(&self, inputs: [Tensor; 2], weights: &Tensor, present: &Present, gradients: bool) -> Tensor {
+    pub(super) fn run(
+        &self,
+        inputs: [Tensor; 2],
+        weights: &Tensor,
+        present: &Present,
+        gradients: bool,
+    ) -> Tensor {
         let mixer = |state: usize, input: &Tensor, nodes: &mut Nodes| {
             self.states[state].run(input, weights, present, gradients, nodes);
         };
@@ -203,7 +215,8 @@ impl Outgoing {
             edges.iter().map(|edge| format!("{cell}._ops.{edge}._ops.{op}")).collect()
         };
         let (first, second) = (["op.1", "op.2", "op.3"], ["op.5", "op.6", "op.7"]);
-        let skip = (stride == 2).then(|| Projection::reduction(builder, &prefixes(SKIP), [channels, channels]));
+        let skip =
+            (stride == 2).then(|| Projection::reduction(builder, &prefixes(SKIP), [channels, channels]));
         let mut link = |op: usize, names, kernel, stride, dilation| {
             Link::new(builder, &prefixes(op), names, [channels, kernel, stride, dilation])
         };
@@ -296,8 +309,7 @@ impl FrozenOutgoing {
             let output = match layer {
                 Op::Skip(skip) => skip.run(&relu, rows.as_ref(), Some(&scale)),
                 Op::Conv(links) => {
-                    let repeated =
-                        repeated[places.len()].get_or_insert_with(|| repeat(&relu, places.len()));
+                    let repeated = repeated[places.len()].get_or_insert_with(|| repeat(&relu, places.len()));
                     match links {
                         [first, second] => {
                             let middle = first.run(repeated, rows.as_ref(), None).relu();

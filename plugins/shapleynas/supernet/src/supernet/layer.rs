@@ -93,7 +93,8 @@ impl Link {
         let depthwise =
             builder.weight(&slots(&format!("{}.weight", names[0]), channels), &[1, kernel, kernel]);
         let pointwise = builder.weight(&slots(&format!("{}.weight", names[1]), channels), &[channels, 1, 1]);
-        let norm = builder.norm(&prefixes.iter().map(|p| format!("{p}.{}", names[2])).collect::<Vec<_>>(), channels);
+        let norm =
+            builder.norm(&prefixes.iter().map(|p| format!("{p}.{}", names[2])).collect::<Vec<_>>(), channels);
         Self { depthwise, pointwise, norm, stride, dilation, edges: prefixes.len() }
     }
 
@@ -139,7 +140,8 @@ impl FrozenLink {
         let pick = |tensor: &Tensor| rows.map_or_else(|| tensor.shallow_clone(), |rows| rows.pick(tensor));
         let depthwise = pick(&self.depthwise);
         let padding = self.dilation * (depthwise.size()[2] / 2);
-        let spread = conv(input, &depthwise, None, [self.stride, padding, self.dilation, depthwise.size()[0]]);
+        let spread =
+            conv(input, &depthwise, None, [self.stride, padding, self.dilation, depthwise.size()[0]]);
         let (mut pointwise, mut bias) = (pick(&self.pointwise), pick(&self.bias));
         if let Some(scale) = scale {
             (pointwise, bias) = (scale_filters(&pointwise, scale), bias * scale);
