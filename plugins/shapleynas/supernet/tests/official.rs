@@ -1,5 +1,7 @@
 //! The supernet beside numbers of the official code.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::path::Path;
 
 use nashost_shapley_supernet::{Geometry, Mixing, Supernet, space};

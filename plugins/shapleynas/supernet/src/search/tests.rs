@@ -5,7 +5,7 @@ use rand::Rng as _;
 use tch::{Device, Tensor};
 
 use super::*;
-use crate::config::{Loss, NormMode, Official, PositiveWeight, Preset, Roles, Value, ValueSample};
+use crate::config::{Loss, NormMode, Official, PositiveWeight, Preset, Value, ValueSample};
 
 /// Images whose labels can be seen: label `l` brightens a quarter.
 struct Drawn {
@@ -27,7 +27,7 @@ impl Drawn {
 
     fn present(&self, role: Role, image: usize, label: usize) -> bool {
         let positives = self.positives || role == Role::Train;
-        positives && derive_seed(image as u64, &format!("{role:?}/{label}")) % 3 == 0
+        positives && derive_seed(image as u64, &format!("{role:?}/{label}")).is_multiple_of(3)
     }
 
     fn targets(&self, role: Role, images: &[i64]) -> Tensor {
