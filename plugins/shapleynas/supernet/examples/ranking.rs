@@ -35,6 +35,9 @@ struct Options {
     /// Epochs of training.
     #[arg(long, default_value_t = 10)]
     epochs: usize,
+    /// The learning rate.
+    #[arg(long, default_value_t = 0.02)]
+    learning_rate: f64,
     /// Seed of everything.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -64,8 +67,8 @@ struct Digits {
 impl Digits {
     fn image(&self, index: i64) -> Vec<f32> {
         let mut rng = rng(derive_seed(self.seed, &format!("digit/{index}")));
-        let mut pixels: Vec<f32> = (0..SIDE * SIDE).map(|_| rng.random_range(-0.6..0.6)).collect();
-        let (top, left) = (rng.random_range(0..=SIDE - 10), rng.random_range(0..=SIDE - 6));
+        let mut pixels: Vec<f32> = (0..SIDE * SIDE).map(|_| rng.random_range(-0.4..0.4)).collect();
+        let (top, left) = (rng.random_range(2..5), rng.random_range(4..7));
         let contrast = rng.random_range(0.6..1.4);
         let digit = DIGITS[index as usize % 10];
         for (row, column) in (0..10).flat_map(|row| (0..6).map(move |column| (row, column))) {
@@ -111,6 +114,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         layers: 3,
         epochs: options.epochs + 1,
         warm_up: options.epochs,
+        learning_rate: options.learning_rate,
+        epoch_images: None,
         loss: Loss::CrossEntropy,
         ..SearchConfig::default()
     };
