@@ -9,12 +9,13 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 7] = [
+pub const SHIPPED: [&str; 8] = [
     "nashost_costs",
     "nashost_datasets",
     "nashost_deepmad",
     "nashost_metrics",
     "nashost_resnet50",
+    "nashost_shapleynas",
     "nashost_superres",
     "nashost_zennas",
 ];
