@@ -78,7 +78,7 @@ fn genotype(text: &str) -> Result<Genotype, SpaceError> {
 }
 
 impl DartsSpace {
-    fn parse(spec: &Spec) -> Result<Darts, SpaceError> {
+    pub(crate) fn parse(spec: &Spec) -> Result<Darts, SpaceError> {
         let wrong = |why: String| SpaceError::Spec { space: Self::ID, why };
         let darts = Darts::deserialize(spec).map_err(|error| wrong(error.to_string()))?;
         darts.genotype.check().map_err(|error| wrong(error.to_string()))?;
