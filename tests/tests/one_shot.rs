@@ -227,6 +227,6 @@ fn what_cannot_be_searched_is_refused_in_words() {
     assert_eq!(steps(&sandbox), 0);
     run("-s search.panic_at=3").assert().failure().stderr(contains("told to panic in step 3"));
     assert_eq!(steps(&sandbox), 2);
-    let budget = "--set search.budget=[{\"kind\":\"params\",\"max\":1.0}]";
+    let budget = "--set search.budget=[{kind=\"params\",max=1.0}]";
     run(budget).assert().failure().stderr(contains("E0812").and(contains("breaks a budget")));
 }

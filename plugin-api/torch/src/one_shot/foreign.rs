@@ -12,7 +12,7 @@ use nashost_plugin_api::{
     abi::{
         error::{FfiError, code},
         ext::Answer,
-        foreign::{CallError, CallErrorKind, ForeignStrategy, decode},
+        foreign::{CallError, ForeignStrategy, decode},
     },
     component::PluginResult,
 };
@@ -72,17 +72,7 @@ impl<'a> ForeignOneShot<'a> {
         let table = table(&mut samples);
         // SAFETY: the table belongs to this live instance, and `table` lives until the call returns.
         let answer = unsafe { (self.table.step)(instance.this(), &raw const table) };
-        let report: StepReport = decode(instance.id(), "make a step", answer)?;
-        if let Some((name, value)) = report.numbers.iter().find(|(_, value)| !value.is_finite()) {
-            return Err(CallError {
-                component: instance.id().to_owned(),
-                function: "make a step",
-                kind: CallErrorKind::Malformed,
-                message: format!("`{name}` is {value}"),
-                chain: Vec::new(),
-            });
-        }
-        Ok(report)
+        decode(instance.id(), "make a step", answer)
     }
 
     /// See [`OneShot::details`](super::OneShot::details).

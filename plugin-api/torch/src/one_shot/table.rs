@@ -83,7 +83,12 @@ unsafe extern "C" fn step<T: OneShot>(this: This, samples: *const SamplesV1) -> 
     unsafe {
         call_strategy(this, |strategy: &mut T| {
             let _grad = GradGuard::save();
-            to_json(&strategy.step(&mut ForeignSamples::new(samples)?).map_err(to_ffi)?)
+            let report = strategy.step(&mut ForeignSamples::new(samples)?).map_err(to_ffi)?;
+            // JSON has no such numbers, and would say less.
+            if let Some((name, value)) = report.numbers.iter().find(|(_, value)| !value.is_finite()) {
+                return Err(FfiError::new(code::MALFORMED, format!("`{name}` is {value}")));
+            }
+            to_json(&report)
         })
     }
 }
