@@ -91,7 +91,7 @@ pub(crate) struct BenchOptions {
     /// Python that has the reference packages (torch, Pillow).
     #[arg(long, value_name = "PYTHON")]
     pub(crate) python: Option<PathBuf>,
-    /// Checkout of the official ZenNAS code.
+    /// Checkout of the official code of ZenNAS or Shapley-NAS.
     #[arg(long, value_name = "DIR")]
     pub(crate) official: Option<PathBuf>,
     /// Folder with at least four radiographs as PNG and four as JPEG, for `data`; drawn if left out.

@@ -62,7 +62,7 @@ enum Input {
     Images,
 }
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     Bench {
         name: "zen-score",
         goals: &[
@@ -84,6 +84,18 @@ const BENCHES: [Bench; 7] = [
         name: "mad-score",
         goals: &[("", Goal::Seconds(1.0 / 3e6))],
         reference: None,
+        input: Input::None,
+    },
+    Bench {
+        name: "shapley",
+        goals: &[
+            ("training step", Goal::Ratio(1.5)),
+            ("evaluation, ", Goal::Ratio(1.5)),
+            ("half evaluation", Goal::Ratio(2.0)),
+            ("evaluation of a walk", Goal::Ratio(2.0)),
+            ("mask gradient", Goal::Open),
+        ],
+        reference: Some(Reference { script: "shapley_official.py", package: "torch", official: true }),
         input: Input::None,
     },
     Bench {

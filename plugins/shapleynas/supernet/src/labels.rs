@@ -74,11 +74,14 @@ impl Labels {
         // Rare labels first: common ones come along with them.
         labels.sort_unstable();
         let mut sample = Vec::with_capacity(count);
-        for (all, label) in labels {
+        for (place, &(all, label)) in labels.iter().enumerate() {
+            let served = |image: i64| labels[..place].iter().any(|&(_, other)| self.is(image as usize, other));
             let share = all as f64 * count as f64 / among.len() as f64;
             let wanted = (share.round() as usize).max(1);
             while positives(&sample, label) < wanted && sample.len() < count {
-                let Some(place) = rest.iter().position(|&i| self.is(i as usize, label)) else { break };
+                let has = |image: i64| self.is(image as usize, label);
+                let alone = rest.iter().position(|&image| has(image) && !served(image));
+                let Some(place) = alone.or_else(|| rest.iter().position(|&image| has(image))) else { break };
                 sample.push(rest.remove(place));
             }
         }

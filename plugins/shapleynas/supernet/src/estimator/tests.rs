@@ -86,7 +86,7 @@ fn standard_errors_are_right() {
     const REPEATS: usize = 150;
     for (estimator, draw) in ESTIMATORS {
         let (mut covered, mut all) = (0, 0);
-        for Toy { name, mut game, case } in games() {
+        for Toy { mut game, case, .. } in games() {
             let exact = numbers(&case["shapley"]);
             let mut rng = rng(5);
             for _ in 0..REPEATS {
@@ -96,9 +96,9 @@ fn standard_errors_are_right() {
                 }
                 let quantile = sampled.quantile(0.95).unwrap();
                 for ((mean, error), exact) in sampled.mean().iter().zip(sampled.error()).zip(&exact) {
-                    // Without spread there is no interval; there the estimate is exact.
-                    if error < 1e-9 {
-                        assert!((mean - exact).abs() < 1e-6, "{name}, {estimator}");
+                    // A player whose contribution never varies has no interval; one whose rare
+                    // contribution was never met has one of no width, which misses.
+                    if error < 1e-9 && (mean - exact).abs() < 1e-6 {
                         continue;
                     }
                     all += 1;
@@ -250,7 +250,7 @@ fn clear_differences_are_separated_and_noise_is_not() {
     let (mut clear, mut noise) = (Sampled::default(), Sampled::default());
     for _ in 0..4 {
         let noise_of = |rng: &mut Rng| rng.random_range(-1e-3..1e-3);
-        clear.push((0..196).map(|player| (player * player % 101) as f64 + noise_of(&mut rng)).collect());
+        clear.push((0..196).map(|player| (player * 37 % 197) as f64 + noise_of(&mut rng)).collect());
         noise.push((0..196).map(|_| noise_of(&mut rng)).collect());
     }
     assert_eq!(clear.separated(0.95), [28, 8]);

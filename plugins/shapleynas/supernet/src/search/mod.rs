@@ -22,6 +22,7 @@ use tch::{Device, Kind, Tensor};
 pub use self::{
     game::{Measure, SupernetGame},
     roles::RolePlan,
+    train::Sgd,
     types::{
         Augment, Batch, Cost, Record, Role, Samples, SamplesError, SearchError, SearchResult, Step, Values,
         What,
@@ -29,7 +30,7 @@ pub use self::{
 };
 use self::{
     state::{Setup, State},
-    train::{Sgd, positive_weights, training_loss},
+    train::{positive_weights, training_loss},
 };
 use crate::{
     config::{Estimator, SearchConfig},
@@ -200,7 +201,7 @@ impl Search {
             let augment = Augment::Seed(seed(&format!("augment/{index}")));
             let batch = self.fetch(samples, Role::Train, chunk, augment)?;
             let loss = |logits: &Tensor| training_loss(logits, &batch, config.loss, &positive);
-            sum += self.sgd.step(&self.supernet, &mixing, &batch, &loss, learning_rate) * chunk.len() as f64;
+            sum += self.sgd.step(&self.supernet, &mixing, &batch.images, &loss, learning_rate) * chunk.len() as f64;
             images += chunk.len();
         }
         let loss = sum.double_value(&[]) / images as f64;

@@ -134,14 +134,14 @@ fn a_search_goes_through_epochs_and_samples() {
 /// Every estimator, killed after each of its steps.
 #[test]
 fn a_search_that_was_stopped_goes_on_to_the_last_bit() {
-    let walks = SearchConfig { estimator: Estimator::Walks, truncation: 0.3, epochs: 2, ..config() };
+    let walks = SearchConfig { estimator: Estimator::Walks, truncation: 0.98, epochs: 2, ..config() };
     let official = SearchConfig {
         estimator: Estimator::Official,
         loss: Loss::CrossEntropy,
         value: Value::Accuracy,
         value_sample: ValueSample::Walk,
         epochs: 3,
-        official: Official { norm: NormMode::Alternating, threshold: 0.9, ..Official::default() },
+        official: Official { norm: NormMode::Alternating, threshold: 1.0, ..Official::default() },
         ..config()
     };
     let corrected = SearchConfig { corrections: 4, ..config() };

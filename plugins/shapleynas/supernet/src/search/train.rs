@@ -47,7 +47,7 @@ pub(super) fn training_loss(logits: &Tensor, batch: &Batch, loss: Loss, positive
 
 /// Stochastic gradient descent with momentum and weight decay, as PyTorch has it.
 #[derive(Debug)]
-pub(super) struct Sgd {
+pub struct Sgd {
     pub(super) velocities: Vec<Tensor>,
     momentum: f64,
     weight_decay: f64,
@@ -55,26 +55,27 @@ pub(super) struct Sgd {
 }
 
 impl Sgd {
-    pub(super) fn new(parameters: &[Tensor], config: &SearchConfig) -> Self {
+    /// Begins without velocities.
+    pub fn new(parameters: &[Tensor], config: &SearchConfig) -> Self {
         let velocities = parameters.iter().map(|parameter| parameter.detach().zeros_like()).collect();
         let SearchConfig { momentum, weight_decay, clip, .. } = *config;
         Self { velocities, momentum, weight_decay, clip }
     }
 
-    /// Makes one step on a batch, and returns its loss.
+    /// Makes one step on images `[n, channels, height, width]`, and returns their `loss` of the logits.
     ///
     /// Gradients are of this batch's loss by the weights alone: the alphas are no parameters, so nothing
     /// of theirs is added up or enters the norm.
-    pub(super) fn step(
+    pub fn step(
         &mut self,
         supernet: &Supernet,
         mixing: &Mixing,
-        batch: &Batch,
+        images: &Tensor,
         loss: &dyn Fn(&Tensor) -> Tensor,
         learning_rate: f64,
     ) -> Tensor {
         let parameters = supernet.parameters();
-        let loss = loss(&supernet.train(&batch.images, mixing));
+        let loss = loss(&supernet.train(images, mixing));
         let inputs: Vec<&Tensor> = parameters.iter().collect();
         let gradients = Tensor::run_backward(&[&loss], &inputs, false, false);
         let _no_grad = tch::no_grad_guard();
