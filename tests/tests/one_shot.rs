@@ -230,3 +230,63 @@ fn what_cannot_be_searched_is_refused_in_words() {
     let budget = "--set search.budget=[{kind=\"params\",max=1.0}]";
     run(budget).assert().failure().stderr(contains("E0812").and(contains("breaks a budget")));
 }
+
+/// A whole run of Shapley-NAS, as small as it can be.
+const SHAPLEY: &str = "run --plugin shapleynas --dataset csv-images -s data.root=set --device cpu \
+                       -s run.threads=1 -s arch.channels=4 -s arch.layers=3 -s search.channels=4 \
+                       -s search.layers=3 -s search.image_size=0 -s search.epochs=3 -s search.warm_up=1 \
+                       -s search.batch=8 -s search.value_images=6 -s search.samples=2 -s search.strata=1 \
+                       -s search.folds=3 -s search.epoch_images=16 -s train.resolution=16 -s train.epochs=1 \
+                       -s eval.bootstrap=20";
+
+#[test]
+fn shapley_nas_derives_and_trains_a_network_and_survives_a_kill() {
+    let undisturbed = Sandbox::default();
+    Set::write(undisturbed.path("set"));
+    let whole = undisturbed.run(SHAPLEY);
+    let found = whole.json("one-shot.json");
+    let summary = whole.json("summary.json");
+    assert_eq!(found["details"]["genotype"], summary["search"]["best"]["spec"]["genotype"]);
+    assert!(summary["search"]["roles"].as_str().unwrap().starts_with("24 training images in 3 folds"));
+    let tables = found["details"]["search"]["alphas"].as_array().unwrap();
+    assert_eq!((tables.len(), tables[1].as_array().unwrap().len()), (2, 14));
+    assert_eq!(found["details"]["search"]["values"]["error"].as_array().unwrap().len(), 196);
+    let fold: Vec<usize> = found["plan"]["folds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fold| fold.as_array().unwrap().len())
+        .collect();
+    assert_eq!(fold.iter().sum::<usize>(), 24, "the validation part has no role");
+
+    let sandbox = Sandbox::default();
+    Set::write(sandbox.path("set"));
+    let mut child = spawn(&sandbox, SHAPLEY);
+    wait_for(&sandbox, &mut child, 2);
+    let stop = ["-INT", &child.id().to_string()];
+    assert_cmd::Command::new("kill").args(stop).assert().success();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut child = spawn(&sandbox, "resume");
+    wait_for(&sandbox, &mut child, 4);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    command(&sandbox, "resume").assert().success();
+    let run = sandbox.latest();
+    assert_eq!(details(&run), details(&whole));
+    assert_eq!(run.bytes("predictions/T0001_test.csv"), whole.bytes("predictions/T0001_test.csv"));
+}
+
+#[test]
+fn geometry_that_the_supernet_cannot_have_is_refused_before_the_first_epoch() {
+    let sandbox = Sandbox::default();
+    Set::write(sandbox.path("set"));
+    let refuse = |more: &str, why: &str| {
+        command(&sandbox, &format!("{SHAPLEY} {more}")).assert().failure().stderr(contains(why));
+        assert_eq!(steps(&sandbox), 0);
+    };
+    refuse("-s train.resolution=18", "multiples of 4");
+    refuse("-s search.channels=6", "not divisible");
+    refuse("-s search.folds=40", "images are too few");
+    let dry = format!("{SHAPLEY} --dry-run");
+    assert!(sandbox.output(&dry).contains("search on the training images, then train 1 trial(s)"));
+}

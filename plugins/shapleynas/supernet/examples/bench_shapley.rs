@@ -27,7 +27,8 @@ struct Options {
 }
 
 /// Name, channels, layers, batch; all at 32 px with ten classes and k = 4.
-const CASES: [(&str, usize, usize, i64); 2] = [("C16 L8, batch 32", 16, 8, 32), ("C8 L3, batch 32", 8, 3, 32)];
+const CASES: [(&str, usize, usize, i64); 2] =
+    [("C16 L8, batch 32", 16, 8, 32), ("C8 L3, batch 32", 8, 3, 32)];
 
 /// Removals between two evaluations of a walk; a whole walk makes each of them.
 const STRIDE: usize = 14;

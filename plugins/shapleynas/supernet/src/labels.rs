@@ -75,7 +75,8 @@ impl Labels {
         labels.sort_unstable();
         let mut sample = Vec::with_capacity(count);
         for (place, &(all, label)) in labels.iter().enumerate() {
-            let served = |image: i64| labels[..place].iter().any(|&(_, other)| self.is(image as usize, other));
+            let served =
+                |image: i64| labels[..place].iter().any(|&(_, other)| self.is(image as usize, other));
             let share = all as f64 * count as f64 / among.len() as f64;
             let wanted = (share.round() as usize).max(1);
             while positives(&sample, label) < wanted && sample.len() < count {

@@ -201,7 +201,8 @@ impl Search {
             let augment = Augment::Seed(seed(&format!("augment/{index}")));
             let batch = self.fetch(samples, Role::Train, chunk, augment)?;
             let loss = |logits: &Tensor| training_loss(logits, &batch, config.loss, &positive);
-            sum += self.sgd.step(&self.supernet, &mixing, &batch.images, &loss, learning_rate) * chunk.len() as f64;
+            sum += self.sgd.step(&self.supernet, &mixing, &batch.images, &loss, learning_rate)
+                * chunk.len() as f64;
             images += chunk.len();
         }
         let loss = sum.double_value(&[]) / images as f64;
