@@ -10,13 +10,14 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 8] = [
+pub const SHIPPED: [&str; 9] = [
     "nashost_controls",
     "nashost_costs",
     "nashost_datasets",
     "nashost_deepmad",
     "nashost_metrics",
     "nashost_resnet50",
+    "nashost_shapleynas",
     "nashost_superres",
     "nashost_zennas",
 ];

@@ -10,6 +10,7 @@ use super::{
     trial::Executor,
 };
 use crate::{
+    config::Config,
     deterministic::set_deterministic,
     error::{Error, Exit, Result},
     evaluate::{MetricSet, PredictionScorer},
@@ -18,7 +19,7 @@ use crate::{
         events::PluginIdentity,
         trial::{ComponentRef, Control, TrialEvent, TrialRequest},
     },
-    worker::{self, FromWorker, Known, SearchTask, Setup},
+    worker::{self, FromWorker, Known, OneShotTask, SearchTask, Setup},
 };
 
 /// The work of one process.
@@ -38,6 +39,38 @@ impl<'a> Duties<'a> {
     }
 }
 
+/// Returns the images, which are loaded for the first task that wants them.
+fn load<'p>(
+    prepared: &'p mut Option<Prepared>,
+    registry: &Registry,
+    config: &Config,
+    pulse: &AtomicU64,
+) -> Result<&'p Prepared> {
+    match prepared {
+        Some(prepared) => Ok(prepared),
+        none => Ok(none.insert(data::prepare(registry, config, &|_, _| {
+            pulse.fetch_add(1, Ordering::Relaxed);
+        })?)),
+    }
+}
+
+/// Makes the components of the search for `work`.
+fn with_searcher(
+    registry: &Registry,
+    setup: &Setup,
+    work: impl FnOnce(&Searcher<'_>) -> Result<()>,
+) -> Result<()> {
+    let config = &setup.config;
+    let Some(search) = &config.search else {
+        return Err(Error::new(Exit::Bug, "E0817", "a search was asked for that is not configured"));
+    };
+    let space = ComponentRef::from(config.architecture()?);
+    let architecture = registry.architecture(&space.id, &space.config)?;
+    let searcher = Searcher::new(registry, config, search, &architecture, setup.outputs, &setup.device)?;
+    same_plugins(registry, &setup.plugins)?;
+    work(&searcher)
+}
+
 /// Checks that this process loaded the plugins that the driver has.
 fn same_plugins(registry: &Registry, theirs: &[PluginIdentity]) -> Result<()> {
     for ours in identities(registry) {
@@ -53,16 +86,17 @@ fn same_plugins(registry: &Registry, theirs: &[PluginIdentity]) -> Result<()> {
 
 impl worker::Duties for Duties<'_> {
     fn search(&mut self, task: SearchTask, tell: &mut dyn FnMut(FromWorker) -> Control) -> Result<()> {
-        let config = &self.setup.config;
-        let Some(search) = &config.search else {
-            return Err(Error::new(Exit::Bug, "E0817", "a search was asked for that is not configured"));
-        };
-        let space = ComponentRef::from(config.architecture()?);
-        let architecture = self.registry.architecture(&space.id, &space.config)?;
-        let (outputs, device) = (self.setup.outputs, &self.setup.device);
-        let searcher = Searcher::new(self.registry, config, search, &architecture, outputs, device)?;
-        same_plugins(self.registry, &self.setup.plugins)?;
-        searcher.perform(task, tell)
+        with_searcher(self.registry, &self.setup, |searcher| searcher.perform(task, tell))
+    }
+
+    fn one_shot(&mut self, task: OneShotTask, tell: &mut dyn FnMut(FromWorker) -> Control) -> Result<()> {
+        let Setup { config, run_dir, .. } = &self.setup;
+        let prepared = load(&mut self.prepared, self.registry, config, self.pulse)?;
+        // On a CPU the number of threads decides the last bits, so it is the run's and not the machine's.
+        tch::set_num_threads(i32::try_from(config.run.threads).unwrap_or(i32::MAX));
+        with_searcher(self.registry, &self.setup, |searcher| {
+            searcher.learn(&prepared.store, &config.train, run_dir, &task, self.pulse, tell)
+        })
     }
 
     fn trial(
@@ -72,13 +106,7 @@ impl worker::Duties for Duties<'_> {
         tell: &mut dyn FnMut(TrialEvent) -> Control,
     ) -> Result<()> {
         let config = &self.setup.config;
-        let pulse = self.pulse;
-        let prepared = match &mut self.prepared {
-            Some(prepared) => prepared,
-            none => none.insert(data::prepare(self.registry, config, &|_, _| {
-                pulse.fetch_add(1, Ordering::Relaxed);
-            })?),
-        };
+        let prepared = load(&mut self.prepared, self.registry, config, self.pulse)?;
         let scorers = PluginScorer::all(self.registry, &config.eval.metrics)?;
         let scorers: Vec<&dyn PredictionScorer> = scorers.iter().map(|s| s as _).collect();
         let metrics = MetricSet::new(&scorers)?;

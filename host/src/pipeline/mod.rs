@@ -10,6 +10,7 @@ mod components;
 mod data;
 mod duties;
 mod identity;
+mod learning;
 mod plan;
 mod search;
 mod searching;

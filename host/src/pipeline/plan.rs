@@ -24,6 +24,7 @@ pub(crate) struct Plan {
     images: [usize; 3],
     device: String,
     structures_to_score: Option<u64>,
+    search_reads_images: bool,
     trials: usize,
     epochs: u32,
     steps_per_epoch: usize,
@@ -51,11 +52,13 @@ impl Plan {
         let architecture = registry.architecture(&space.id, &space.config)?;
         let outputs = catalogue.info.labels.len();
         let mut structures_to_score = None;
+        let mut search_reads_images = false;
         let mut top = 1;
         if let Some(search) = &config.search {
             let searcher = Searcher::new(registry, config, search, &architecture, outputs, &device.name)?;
             searcher.space()?;
             structures_to_score = searcher.proposals();
+            search_reads_images = searcher.learns();
             top = search.top.max(1);
         }
         let side = config.train.resolution;
@@ -72,6 +75,7 @@ impl Plan {
             images,
             device: device.name.clone(),
             structures_to_score,
+            search_reads_images,
             trials,
             epochs: config.train.epochs,
             steps_per_epoch: images[0].div_ceil(config.train.batch.max(1)),
@@ -108,6 +112,7 @@ impl Plan {
         let [train, val, test] = self.images;
         let search = match self.structures_to_score {
             Some(n) => format!("score {n} structures, then "),
+            None if self.search_reads_images => "search on the training images, then ".to_owned(),
             None => String::new(),
         };
         format!(

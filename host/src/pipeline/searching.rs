@@ -29,7 +29,7 @@ const STATE: &str = "search.state";
 const BATCH: usize = 64;
 const WINDOW: Duration = Duration::from_millis(200);
 /// How often the driver looks around.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 impl Session<'_> {
     /// Makes the search, or what is left of it, and returns the best structures with their values.
@@ -43,9 +43,11 @@ impl Session<'_> {
         }
         let mut strikes = 0;
         while self.recorded().is_some_and(|search| search.finished.is_none()) {
-            let before = self.recorded().map_or(0, |search| search.candidates);
-            let Err(error) = self.attempt(searcher, pool)? else { break };
-            let further = self.recorded().map_or(0, |search| search.candidates) > before;
+            let before = self.extent();
+            let outcome =
+                if searcher.learns() { self.attempt_one_shot(pool)? } else { self.attempt(searcher, pool)? };
+            let Err(error) = outcome else { break };
+            let further = self.extent() > before;
             strikes = if further { 1 } else { strikes + 1 };
             if error.kind == FailureKind::Failed {
                 return Err(Stop::Error(error.into()));
@@ -60,13 +62,22 @@ impl Session<'_> {
             }
             tracing::warn!("the search goes on from its record: {}", error.message);
         }
-        // The state has served: the result is recorded.
+        // The states have served: the result is recorded.
         let _ = fs::remove_file(self.recorder.dir().file(STATE));
+        self.forget_steps(u64::MAX);
         let finished = self.recorded().and_then(|search| search.finished.as_ref());
         let ranked = finished.map(|(result, _)| result.ranked.clone()).unwrap_or_default();
         if ranked.is_empty() {
-            let scored = self.recorded().map_or(0, |search| search.candidates);
-            let message = format!("the search scored {scored} structures and found none that can be used");
+            let message = match self.recorded() {
+                Some(search) if searcher.learns() => format!(
+                    "the search made {} steps, and what it recommends breaks a budget",
+                    search.steps.len()
+                ),
+                search => format!(
+                    "the search scored {} structures and found none that can be used",
+                    search.map_or(0, |search| search.candidates)
+                ),
+            };
             return Err(Stop::Error(
                 Error::new(Exit::Budget, "E0812", message)
                     .help("loosen `search.budget`, or raise the number of evaluations"),
@@ -75,8 +86,13 @@ impl Session<'_> {
         Ok(ranked)
     }
 
-    fn recorded(&self) -> Option<&Recorded> {
+    pub(super) fn recorded(&self) -> Option<&Recorded> {
         self.recorder.state().search.as_ref()
+    }
+
+    /// How far the recorded search has come.
+    fn extent(&self) -> u64 {
+        self.recorded().map_or(0, |search| search.candidates + search.steps.len() as u64)
     }
 
     /// Lets a worker search once; the inner error is what ended it early.
@@ -120,8 +136,8 @@ impl Session<'_> {
                     // What the state has been told is recorded: `pending` is empty here.
                     atomic::write_json(&file, &state)?;
                 }
-                Some(Report::Told(FromWorker::SearchDone { result, seconds })) => {
-                    self.recorder.record(RunEvent::SearchFinished { result, seconds })?;
+                Some(Report::Told(FromWorker::SearchDone { result, seconds, details })) => {
+                    self.recorder.record(RunEvent::SearchFinished { result, seconds, details })?;
                 }
                 Some(Report::Told(FromWorker::Warning { line })) => tracing::warn!("search: {line}"),
                 Some(Report::Told(_)) => {}

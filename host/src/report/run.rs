@@ -79,7 +79,7 @@ fn search(run: &RunDir, search: &SearchState, missing: &mut Vec<String>) -> Sear
     let mut drawn = Search {
         strategy: started.strategy.id.clone(),
         space: started.space.id.clone(),
-        metric: started.metric.id.clone(),
+        metric: started.metric.as_ref().unwrap_or(&started.strategy).id.clone(),
         higher_is_better: started.direction == Direction::Higher,
         uses_data: started.uses_data,
         budgets: started.budgets.iter().map(|budget| (budget.kind.clone(), budget.max)).collect(),

@@ -143,13 +143,17 @@ impl Shown {
         let search = self.summary.search.as_ref()?;
         let best = search.best.as_ref().map(|best| format!(", best {} {:.4}", search.metric, best.value));
         let note = if search.uses_data { "" } else { " (reads no images)" };
-        Some(format!(
-            "search: {} on {}, {} candidates{}{note}",
+        let extent = match search.steps {
+            0 => format!("{} candidates", search.candidates),
+            steps => format!("{steps} steps"),
+        };
+        let line = format!(
+            "search: {} on {}, {extent}{}{note}",
             search.strategy,
             search.space,
-            search.candidates,
             best.unwrap_or_default()
-        ))
+        );
+        Some(search.roles.iter().fold(line, |line, roles| format!("{line}\n        {roles}")))
     }
 
     fn trials_table(&self) -> String {

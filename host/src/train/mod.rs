@@ -29,4 +29,4 @@ pub use state::{STATE, forget_state};
 pub use trainer::Trainer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

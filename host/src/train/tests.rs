@@ -26,7 +26,7 @@ use crate::{
 
 /// A store of `images` pseudo-random images of two labels: image `i` has label 0 if `i` is odd and
 /// label 1 if `i / 2` is, and the mean of its upper or lower half says so.
-pub(super) fn store(images: usize, side: usize, channels: usize, dtype: PixelType) -> ImageStore {
+pub(crate) fn store(images: usize, side: usize, channels: usize, dtype: PixelType) -> ImageStore {
     let mut data = Vec::new();
     let mut noise = 1_u32;
     for i in 0..images {

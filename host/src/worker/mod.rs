@@ -11,10 +11,10 @@ mod process;
 mod protocol;
 mod serve;
 
-pub use self::protocol::{Answered, FromWorker, Proposal, SearchState, SearchTask, TaskError};
+pub use self::protocol::{Answered, FromWorker, OneShotTask, Proposal, SearchState, SearchTask, TaskError};
 pub(crate) use self::{
     limits::follow,
     pool::{Ended, Launcher, Pool, Report},
-    protocol::{Known, Setup, ToWorker},
+    protocol::{Known, Setup, ToWorker, one_shot_state},
     serve::{Duties, SEARCH_LOG, serve, trial_log},
 };

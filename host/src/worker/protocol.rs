@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use nashost_plugin_api::{architecture::Spec, metric::Score, strategy::SearchResult};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     cli::explain,
     config::Config,
     error::{Error, Exit},
     run::{
-        events::PluginIdentity,
+        events::{OneShotPlanned, OneShotStep, PluginIdentity},
         trial::{CheckpointReport, FailureKind, TrialEvent, TrialRequest},
     },
 };
@@ -24,6 +25,8 @@ pub(crate) enum ToWorker {
     Setup(Box<Setup>),
     /// Search; the worker has nothing else to do.
     Search(Box<SearchTask>),
+    /// Make a one-shot search; the worker has nothing else to do.
+    OneShot(Box<OneShotTask>),
     /// Train and evaluate; the worker has nothing else to do.
     Trial {
         /// What.
@@ -57,6 +60,20 @@ pub(crate) struct Known {
     pub(crate) epochs: u32,
     /// Checkpoints.
     pub(crate) checkpoints: Vec<CheckpointReport>,
+}
+
+/// A one-shot search, from its start or from where it stood.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OneShotTask {
+    /// Number of steps that the strategy had made when it was saved, in the file that
+    /// [`one_shot_state`] names; 0 to start anew.
+    pub saved: u64,
+}
+
+/// Returns the name of the file, in the run's folder, with the strategy's state after `steps` steps of
+/// a one-shot search.
+pub(crate) fn one_shot_state(steps: u64) -> String {
+    format!("search.{steps}.state")
 }
 
 /// A search, from its start or from where it stood.
@@ -128,12 +145,34 @@ pub enum FromWorker {
     Answered(Box<Answered>),
     /// Where the search stands.
     SearchState(Box<SearchState>),
+    /// A one-shot search says what it means to do.
+    OneShotPlanned {
+        /// The plan, for the record.
+        plan: OneShotPlanned,
+        /// Number of steps, as far as it is known.
+        steps: Option<u64>,
+    },
+    /// A one-shot search made a step.
+    OneShotStep {
+        /// The step, for the record.
+        step: OneShotStep,
+        /// Number of steps, as far as it is known.
+        steps: Option<u64>,
+    },
+    /// A one-shot search was saved after this many steps.
+    OneShotSaved {
+        /// Number of steps.
+        steps: u64,
+    },
     /// The search is over.
     SearchDone {
         /// What it found.
         result: SearchResult,
         /// Seconds it took.
         seconds: f64,
+        /// What a one-shot search tells beside its result.
+        #[serde(default)]
+        details: Option<Value>,
     },
     /// The trial is over; its result was told.
     TrialDone,

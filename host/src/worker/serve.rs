@@ -17,7 +17,7 @@ use nashost_plugin_api::abi::host::CancelState;
 
 use super::{
     limits,
-    protocol::{FromWorker, Known, SearchTask, Setup, TaskError, ToWorker},
+    protocol::{FromWorker, Known, OneShotTask, SearchTask, Setup, TaskError, ToWorker},
 };
 use crate::{
     error::{Error, Exit, Result},
@@ -44,6 +44,13 @@ pub(crate) trait Duties {
     ///
     /// Fails if the search does.
     fn search(&mut self, task: SearchTask, tell: &mut dyn FnMut(FromWorker) -> Control) -> Result<()>;
+
+    /// Makes a one-shot search; `tell` says whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the search does.
+    fn one_shot(&mut self, task: OneShotTask, tell: &mut dyn FnMut(FromWorker) -> Control) -> Result<()>;
 
     /// Trains and evaluates; `tell` says whether to go on.
     ///
@@ -107,12 +114,14 @@ pub(crate) fn serve<D: Duties>(
 }
 
 fn perform(worker: &mut impl Duties, task: ToWorker, line: &Line, progress: &AtomicU64) -> Result<()> {
+    let mut tell = |message| {
+        progress.fetch_add(1, Ordering::Relaxed);
+        line.tell(&message);
+        go_on()
+    };
     match task {
-        ToWorker::Search(task) => worker.search(*task, &mut |message| {
-            progress.fetch_add(1, Ordering::Relaxed);
-            line.tell(&message);
-            go_on()
-        }),
+        ToWorker::Search(task) => worker.search(*task, &mut tell),
+        ToWorker::OneShot(task) => worker.one_shot(*task, &mut tell),
         ToWorker::Trial { request, known } => {
             let mut shown = Instant::now();
             worker.trial(&request, &known, &mut |event| {

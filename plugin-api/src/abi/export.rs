@@ -51,6 +51,30 @@ impl Extension {
     }
 }
 
+/// A table that one component of a plugin answers to, beside that of its kind.
+pub struct ComponentExtension {
+    pub(super) component: &'static str,
+    pub(super) id: &'static str,
+    pub(super) table: *const c_void,
+}
+
+// SAFETY: the table is a static of C functions.
+unsafe impl Sync for ComponentExtension {}
+
+inventory::collect!(ComponentExtension);
+
+impl ComponentExtension {
+    /// Offers `table` under `id` for the component `T`, whose instances the table's functions take.
+    pub const fn new<T: Component, V: Sync>(id: &'static str, table: &'static V) -> Self {
+        Self { component: T::ID, id, table: std::ptr::from_ref(table).cast() }
+    }
+
+    /// Returns the extensions of a component.
+    pub(super) fn of(component: &str) -> impl Iterator<Item = &'static Self> {
+        inventory::iter::<Self>.into_iter().filter(move |extension| extension.component == component)
+    }
+}
+
 fn schema<T: Component>() -> serde_json::Value {
     schemars::schema_for!(T::Config).to_value()
 }
@@ -94,7 +118,10 @@ impl Registration {
             id: self.id.to_owned(),
             kind: self.kind,
             description: self.description.to_owned(),
-            extensions: vec![self.extension.to_owned()],
+            extensions: std::iter::once(self.extension)
+                .chain(ComponentExtension::of(self.id).map(|extension| extension.id))
+                .map(str::to_owned)
+                .collect(),
             config_schema: (self.schema)(),
         }
     }

@@ -27,6 +27,10 @@ pub type This = *mut c_void;
 pub type Json = RResult<RString, FfiError>;
 /// Answer without a value.
 pub type Done = RResult<(), FfiError>;
+/// Any other answer.
+pub type Answer<T> = RResult<T, FfiError>;
+/// A text that is lent for one call.
+pub type Text<'a> = RStr<'a>;
 
 /// The host's side of a search as the first release has it, valid for one call of `ask`. ABI-FROZEN.
 #[repr(C)]

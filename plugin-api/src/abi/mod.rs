@@ -31,5 +31,8 @@ pub mod private {
     pub use abi_stable;
     pub use inventory;
 
-    pub use super::export::{Extension, Registration, components, concat, create, init, total_len};
+    pub use super::{
+        export::{ComponentExtension, Extension, Registration, components, concat, create, init, total_len},
+        tables::{call_strategy, from_json, to_ffi, to_json},
+    };
 }

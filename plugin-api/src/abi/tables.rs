@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     error::{FfiError, code},
-    export::Extension,
+    export::{ComponentExtension, Extension},
     ext::{
         ARCHITECTURE_METRIC_V1, ARCHITECTURE_V1, ArchitectureMetricV1, ArchitectureV1, DATASET_V1, DatasetV1,
         Done, Json, PREDICTION_METRIC_V1, PixelBuffer, PredictionBuffer, PredictionMetricV1, ReleasedContext,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     architecture::{Architecture, Spec, read_spec},
-    component::{PluginError, PluginResult},
+    component::{Component, PluginError, PluginResult},
     dataset::{Dataset, Pixels, Target},
     graph::Graph,
     metric::{ArchitectureMetric, Direction, PredictionMetric, Predictions},
@@ -27,16 +27,26 @@ use crate::{
 };
 
 /// Turns an author's error into the one that crosses.
-pub(crate) fn to_ffi(error: PluginError) -> FfiError {
+pub fn to_ffi(error: PluginError) -> FfiError {
     let code = if error.downcast_ref::<Cancelled>().is_some() { code::CANCELLED } else { code::OTHER };
     FfiError::from_error(code, &*error)
 }
 
-fn to_json<T: Serialize>(value: &T) -> Result<RString, FfiError> {
+/// Writes an answer.
+///
+/// # Errors
+///
+/// Fails if the value has no JSON form.
+pub fn to_json<T: Serialize>(value: &T) -> Result<RString, FfiError> {
     serde_json::to_string(value).map(RString::from).map_err(|e| FfiError::from_error(code::OTHER, &e))
 }
 
-fn from_json<T: DeserializeOwned>(what: &str, text: RStr<'_>) -> Result<T, FfiError> {
+/// Reads an argument.
+///
+/// # Errors
+///
+/// Fails if the text is not `what`.
+pub fn from_json<T: DeserializeOwned>(what: &str, text: RStr<'_>) -> Result<T, FfiError> {
     serde_json::from_str(text.as_str())
         .map_err(|e| FfiError::new(code::MALFORMED, format!("malformed {what}: {e}")))
 }
@@ -78,6 +88,20 @@ type Exclusive<T> = Mutex<T>;
 
 fn locked<T>(mutex: &Exclusive<T>) -> Result<std::sync::MutexGuard<'_, T>, FfiError> {
     mutex.lock().map_err(|_| FfiError::new(code::POISONED, "this instance panicked earlier"))
+}
+
+/// Runs `f` on a strategy, as the functions of its own table do: guarded, and alone.
+///
+/// # Safety
+///
+/// `this` must be the pointer of a live instance of the strategy `T`: what a host passes to the
+/// functions of a [`ComponentExtension`] of `T`.
+pub unsafe fn call_strategy<T: Strategy, R>(
+    this: This,
+    f: impl FnOnce(&mut T) -> Result<R, FfiError>,
+) -> RResult<R, FfiError> {
+    // SAFETY: guaranteed by the caller.
+    unsafe { slot::<Exclusive<T>>(this) }.call(|strategy| f(&mut *locked(strategy)?))
 }
 
 /// The host's search context as the plugin sees it.
@@ -188,7 +212,7 @@ mod strategy {
                 result: result::<T>,
             }
         };
-        answer(id, STRATEGY_V1, table)
+        answer::<T, _>(id, STRATEGY_V1, table)
     }
 }
 
@@ -234,7 +258,7 @@ mod architecture {
                 pretrained_names: pretrained_names::<T>,
             }
         };
-        answer(id, ARCHITECTURE_V1, table)
+        answer::<T, _>(id, ARCHITECTURE_V1, table)
     }
 }
 
@@ -278,7 +302,7 @@ mod dataset {
                 mask: mask::<T>,
             }
         };
-        answer(id, DATASET_V1, table)
+        answer::<T, _>(id, DATASET_V1, table)
     }
 }
 
@@ -311,7 +335,7 @@ mod prediction_metric {
     pub(super) unsafe extern "C" fn query<T: PredictionMetric>(_: This, id: RStr<'_>) -> *const c_void {
         let table: &'static PredictionMetricV1 =
             &const { PredictionMetricV1 { outputs: outputs::<T>, evaluate: evaluate::<T> } };
-        answer(id, PREDICTION_METRIC_V1, table)
+        answer::<T, _>(id, PREDICTION_METRIC_V1, table)
     }
 }
 
@@ -329,14 +353,19 @@ mod architecture_metric {
     pub(super) unsafe extern "C" fn query<T: ArchitectureMetric>(_: This, id: RStr<'_>) -> *const c_void {
         let table: &'static ArchitectureMetricV1 =
             &const { ArchitectureMetricV1 { describe: describe::<T>, score: score::<T> } };
-        answer(id, ARCHITECTURE_METRIC_V1, table)
+        answer::<T, _>(id, ARCHITECTURE_METRIC_V1, table)
     }
 }
 
-/// Answers a query: with the table of the component's kind, or one that the whole plugin offers.
-fn answer<V>(id: RStr<'_>, known: &str, table: &'static V) -> *const c_void {
+/// Answers a query: with the table of the component's kind, one of its own, or one that the whole
+/// plugin offers.
+fn answer<T: Component, V>(id: RStr<'_>, known: &str, table: &'static V) -> *const c_void {
     if id.as_str() == known {
         return std::ptr::from_ref(table).cast();
+    }
+    let own = ComponentExtension::of(T::ID).find(|extension| extension.id == id.as_str());
+    if let Some(own) = own {
+        return own.table;
     }
     let offered = inventory::iter::<Extension>.into_iter().find(|extension| extension.id == id.as_str());
     offered.map_or(std::ptr::null(), |extension| extension.table)

@@ -118,6 +118,14 @@ pub enum ProblemKind {
         /// The input.
         input: Shape,
     },
+    /// A slice that drops everything.
+    #[error("dropping {} rows and {} columns of {input} leaves nothing", starts[0], starts[1])]
+    NothingLeft {
+        /// Rows and columns to drop.
+        starts: [usize; 2],
+        /// The input.
+        input: Shape,
+    },
     /// Padding that could fill a whole pooling window.
     #[error("pads exceed half of the kernel")]
     Padding,

@@ -137,6 +137,11 @@ pub enum Op {
         /// Probability of a zero.
         ratio: f64,
     },
+    /// Drops the first rows and columns of a map.
+    Slice {
+        /// Rows and columns that are dropped.
+        starts: [usize; 2],
+    },
     /// Passes its input on.
     Identity,
 }
@@ -165,6 +170,7 @@ impl Op {
             Self::Gemm { .. } => "Gemm",
             Self::Dropout { .. } => "Dropout",
             Self::DropPath { .. } => "DropPath",
+            Self::Slice { .. } => "Slice",
             Self::Identity => "Identity",
         }
     }

@@ -152,6 +152,13 @@ impl Op {
                     Err(self.differ(inputs))
                 }
             }
+            Self::Slice { starts } => {
+                let [channels, height, width] = self.expect_map(first)?;
+                match (height.checked_sub(starts[0]), width.checked_sub(starts[1])) {
+                    (Some(height @ 1..), Some(width @ 1..)) => Ok(Shape::Map { channels, height, width }),
+                    _ => Err(ProblemKind::NothingLeft { starts: *starts, input: first }),
+                }
+            }
             Self::BatchNormalization { .. }
             | Self::Relu
             | Self::Sigmoid
@@ -250,6 +257,18 @@ mod tests {
             conv.output_shape(&[Shape::map([1, 9, 4])]),
             Err(ProblemKind::KernelTooLarge { extent: [5, 5], .. })
         ));
+    }
+
+    #[test]
+    fn slices_leave_at_least_one_row_and_column() {
+        let map = Shape::map([3, 4, 2]);
+        let slice = |starts| Op::Slice { starts }.output_shape(&[map]);
+        assert_eq!(slice([1, 0]), Ok(Shape::map([3, 3, 2])));
+        assert_eq!(slice([3, 1]), Ok(Shape::map([3, 1, 1])));
+        for starts in [[4, 0], [0, 2], [9, 9]] {
+            assert_eq!(slice(starts), Err(ProblemKind::NothingLeft { starts, input: map }));
+        }
+        assert!(Op::Slice { starts: [1, 1] }.output_shape(&[Shape::Flat(8)]).is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod memory;
 mod network;
 mod normal;
 mod normalise;
+mod one_shot;
 mod run;
 mod weights;
 
@@ -27,6 +28,10 @@ pub use memory::keep_freed_memory;
 pub use network::{Network, Parameter};
 pub use normal::{fill_gaussian, gaussian};
 pub use normalise::normalise_batch;
+pub use one_shot::{
+    ForeignOneShot, ONE_SHOT_V1, OneShot, OneShotPlan, OneShotTask, OneShotV1, Samples, SamplesV1,
+    StepReport, Targets,
+};
 pub use run::{Mode, apply};
 pub use weights::Weights;
 
@@ -36,3 +41,9 @@ pub const LIBTORCH_ABI: u64 = 0x020b_0000_0000_0000;
 
 /// Version of libtorch that plugins are built for, as JSON for their manifests.
 pub const LIBTORCH_JSON: &str = "\"2.11.0\"";
+
+/// What the macros expand to; not for direct use.
+#[doc(hidden)]
+pub mod private {
+    pub use nashost_plugin_api::abi::private::{ComponentExtension, inventory};
+}

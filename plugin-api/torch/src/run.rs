@@ -192,6 +192,11 @@ pub fn apply(
             let Sizes { kernel, strides, pads, .. } = Sizes::of(&pool.window);
             x.f_avg_pool2d(kernel, strides, pads, pool.ceil_mode, pool.count_include_pad, None)
         }
+        Op::Slice { starts } => {
+            let [top, left] = starts.map(|start| start as i64);
+            let size = x.size();
+            x.f_narrow(2, top, size[2] - top)?.f_narrow(3, left, size[3] - left)
+        }
         Op::GlobalAveragePool => x.f_mean_dim([2, 3].as_slice(), true, None),
         Op::Flatten => x.f_flatten(1, -1),
         Op::Gemm { .. } => x.f_linear(&tensors[0], tensors.get(1)),

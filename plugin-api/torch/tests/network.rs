@@ -108,6 +108,21 @@ fn activations_follow_their_formulas() {
 }
 
 #[test]
+fn a_slice_drops_the_first_rows_and_columns() {
+    let network = layer([2, 4, 3], Op::Slice { starts: [1, 2] });
+    let x = images(&network, 2);
+    let found =
+        network.forward_taps(&network.initialize(0), &x, Mode::Eval, &["layer"]).unwrap().swap_remove(0);
+    assert_eq!(found.size(), [2, 2, 3, 1]);
+    for (image, channel, row) in [(0, 0, 0), (1, 1, 2), (0, 1, 1)] {
+        assert_eq!(
+            found.double_value(&[image, channel, row, 0]),
+            x.double_value(&[image, channel, row + 1, 2])
+        );
+    }
+}
+
+#[test]
 fn batch_norm_equals_pytorch() {
     let fixture = fixture();
     let numbers =

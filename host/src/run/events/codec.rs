@@ -111,14 +111,22 @@ mod tests {
         // The checksum is Python's hashlib.sha256 of the text before `,"check":`.
         assert_eq!(
             line,
-            "{\"v\":1,\"seq\":1,\"time\":\"2026-09-01T10:22:07.123Z\",\
-             \"event\":{\"type\":\"warning\",\"message\":\"ä\\n\"},\"check\":\"6b1bf663\"}"
+            "{\"v\":2,\"seq\":1,\"time\":\"2026-09-01T10:22:07.123Z\",\
+             \"event\":{\"type\":\"warning\",\"message\":\"ä\\n\"},\"check\":\"8c3957b8\"}"
         );
     }
 
     #[test]
+    fn lines_of_version_1_are_still_read() {
+        let line = "{\"v\":1,\"seq\":1,\"time\":\"2026-09-01T10:22:07.123Z\",\
+             \"event\":{\"type\":\"warning\",\"message\":\"ä\\n\"},\"check\":\"6b1bf663\"}";
+        let event = RunEvent::Warning { message: "ä\n".to_owned() };
+        assert_eq!(decode(line.as_bytes(), 1), Ok(Record { v: 1, ..record(1, event) }));
+    }
+
+    #[test]
     fn every_kind_of_event_is_read_back() {
-        for (i, event) in testing::run().into_iter().enumerate() {
+        for (i, event) in testing::run().into_iter().chain(testing::one_shot()).enumerate() {
             let record = record(i as u64 + 1, event);
             let line = encode(&record).unwrap();
             assert_eq!(decode(line.as_bytes(), i as u64 + 1), Ok(record));
@@ -146,8 +154,8 @@ mod tests {
 
     #[test]
     fn newer_versions_and_wrong_numbers_are_named() {
-        let newer = Record { v: 2, ..record(1, testing::run().remove(0)) };
-        assert_eq!(decode(encode(&newer).unwrap().as_bytes(), 1), Err(LineError::Newer(2)));
+        let newer = Record { v: VERSION + 1, ..record(1, testing::run().remove(0)) };
+        assert_eq!(decode(encode(&newer).unwrap().as_bytes(), 1), Err(LineError::Newer(VERSION + 1)));
         let line = encode(&record(3, testing::run().remove(0))).unwrap();
         assert_eq!(decode(line.as_bytes(), 2), Err(LineError::OutOfOrder { found: 3, expected: 2 }));
     }

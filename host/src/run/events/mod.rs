@@ -16,6 +16,7 @@ use nashost_plugin_api::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use self::log::{EventLog, Reader, candidates};
 use super::{
@@ -24,8 +25,9 @@ use super::{
     trial::{ComponentRef, TrialEvent, TrialRequest},
 };
 
-/// Version of the lines of `events.jsonl`.
-pub const VERSION: u32 = 1;
+/// Version of the lines of `events.jsonl`. Version 2 added the kinds `one-shot-planned` and
+/// `one-shot-step`.
+pub const VERSION: u32 = 2;
 /// Name of the file in the run directory.
 pub const FILE: &str = "events.jsonl";
 
@@ -63,12 +65,19 @@ pub enum RunEvent {
     SearchStarted(SearchStarted),
     /// A proposal of the search has its answer.
     Candidate(Candidate),
+    /// A one-shot search said what it means to do.
+    OneShotPlanned(OneShotPlanned),
+    /// A one-shot search made a step.
+    OneShotStep(OneShotStep),
     /// The search is over.
     SearchFinished {
         /// What it found.
         result: SearchResult,
         /// Seconds it took.
         seconds: f64,
+        /// What a one-shot search tells beside its result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        details: Option<Value>,
     },
     /// A structure was chosen for training.
     ArchitectureReady(Box<PortableArchitecture>),
@@ -227,8 +236,9 @@ pub struct SearchStarted {
     pub strategy: ComponentRef,
     /// The space.
     pub space: ComponentRef,
-    /// The architecture metric.
-    pub metric: ComponentRef,
+    /// The architecture metric; none if the strategy learns from images and values structures itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<ComponentRef>,
     /// Which way the metric is better.
     pub direction: Direction,
     /// Whether strategy or metric look at images.
@@ -274,6 +284,31 @@ pub struct Candidate {
     /// What it costs, by the kind of budget.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub costs: BTreeMap<String, f64>,
+}
+
+/// What a one-shot search means to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OneShotPlanned {
+    /// Which images serve for what, in a sentence.
+    pub roles: String,
+    /// The same for programs, in the strategy's words.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub details: Value,
+}
+
+/// A step of a one-shot search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OneShotStep {
+    /// Number of the step, from 1.
+    pub step: u64,
+    /// What was done.
+    pub phase: String,
+    /// Number of the epoch, from 1.
+    pub epoch: u64,
+    /// What the strategy remembers of it.
+    pub numbers: BTreeMap<String, f64>,
+    /// Seconds it took.
+    pub seconds: f64,
 }
 
 /// A structure with everything needed to build and compare it elsewhere: the content of

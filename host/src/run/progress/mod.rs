@@ -13,7 +13,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use self::{
     line::Line,
-    text::{DecodeText, SearchText, TrainingText},
+    text::{DecodeText, OneShotText, SearchText, TrainingText},
 };
 use super::trial::{TrialEvent, TrialRequest};
 
@@ -83,6 +83,21 @@ impl Progress {
         SearchProgress { line, state: Mutex::new(SearchText { evaluations, ..SearchText::default() }) }
     }
 
+    /// Shows a one-shot search.
+    pub fn one_shot(&self) -> OneShotProgress {
+        OneShotProgress { line: Line::new(self), state: Mutex::default() }
+    }
+
+    /// Says something that is worth knowing while work goes on.
+    pub fn note(&self, text: &str) {
+        if self.mode != Mode::Silent {
+            // A closed stderr must not end the run.
+            self.suspend(|| {
+                let _ = writeln!(lock(&self.lines), "note: {text}");
+            });
+        }
+    }
+
     /// Shows the training of `trials` trials.
     pub fn training(&self, trials: u32) -> TrainingProgress {
         let state =
@@ -91,7 +106,7 @@ impl Progress {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -131,6 +146,28 @@ impl SearchProgress {
     pub fn update(&self, evaluated: u64, best: Option<f64>, rejected: u64) {
         let mut state = lock(&self.state);
         *state = SearchText { evaluated, best, rejected, ..*state };
+        self.line.show(state.fraction(), &*state);
+    }
+}
+
+/// The progress of a one-shot search; dropping it ends the display.
+#[derive(Debug)]
+pub struct OneShotProgress {
+    line: Line,
+    state: Mutex<OneShotText>,
+}
+
+impl OneShotProgress {
+    /// Takes note of how many steps there will be, as far as that is known.
+    pub fn expect(&self, steps: Option<u64>) {
+        lock(&self.state).steps = steps;
+    }
+
+    /// Shows what a step did; of its numbers, the loss.
+    pub fn update(&self, step: u64, phase: &str, epoch: u64, numbers: &BTreeMap<String, f64>) {
+        let mut state = lock(&self.state);
+        let loss = numbers.get("loss").copied().or(state.loss);
+        *state = OneShotText { step, steps: state.steps, phase: phase.to_owned(), epoch, loss };
         self.line.show(state.fraction(), &*state);
     }
 }
@@ -249,6 +286,19 @@ mod tests {
             lines[1].starts_with("trial 2/2 · epoch 0/15 · best val macro-F1 0.25 (trial 1) · 1 failed"),
             "{lines:?}"
         );
+    }
+
+    #[test]
+    fn a_one_shot_search_keeps_its_last_loss_and_notes_are_whole_lines() {
+        let lines = shown(Mode::Lines, |progress| {
+            progress.note("the search reads images");
+            let search = progress.one_shot();
+            search.expect(Some(4));
+            search.update(3, "weights", 2, &BTreeMap::from([("loss".to_owned(), 0.52)]));
+            search.update(4, "values", 2, &BTreeMap::new());
+        });
+        assert_eq!(lines[0], "note: the search reads images");
+        assert_eq!(lines.last().unwrap(), "search step 4/4 · values, epoch 2 · loss 0.520");
     }
 
     #[test]

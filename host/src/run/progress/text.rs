@@ -55,6 +55,36 @@ impl Display for SearchText {
     }
 }
 
+/// `search step 12/40 · weights, epoch 3 · loss 0.520`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OneShotText {
+    pub(super) step: u64,
+    pub(super) steps: Option<u64>,
+    pub(super) phase: String,
+    pub(super) epoch: u64,
+    pub(super) loss: Option<f64>,
+}
+
+impl OneShotText {
+    pub(super) fn fraction(&self) -> Option<f64> {
+        fraction(self.step, self.steps)
+    }
+}
+
+impl Display for OneShotText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "search step {}", self.step)?;
+        if let Some(steps) = self.steps {
+            write!(f, "/{steps}")?;
+        }
+        write!(f, " · {}, epoch {}", self.phase, self.epoch)?;
+        match self.loss {
+            Some(loss) => write!(f, " · loss {loss:.3}"),
+            None => Ok(()),
+        }
+    }
+}
+
 fn fraction(done: u64, all: Option<u64>) -> Option<f64> {
     all.filter(|all| *all > 0).map(|all| done as f64 / all as f64)
 }

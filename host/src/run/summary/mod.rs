@@ -73,7 +73,7 @@ pub struct SearchSummary {
     pub strategy: String,
     /// Id of the space.
     pub space: String,
-    /// Id of the architecture metric.
+    /// Id of the architecture metric; of the strategy, if it values structures itself.
     pub metric: String,
     /// Which way the metric is better.
     pub direction: Direction,
@@ -81,6 +81,12 @@ pub struct SearchSummary {
     pub uses_data: bool,
     /// Answered proposals.
     pub candidates: u64,
+    /// Steps of a one-shot search.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps: u64,
+    /// Which images served for what in a one-shot search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<String>,
     /// Candidates rejected by a budget, by the name of the budget.
     pub rejected: BTreeMap<String, u64>,
     /// The structure it recommends first.
@@ -170,13 +176,19 @@ fn search(state: &State) -> Option<SearchSummary> {
     Some(SearchSummary {
         strategy: search.started.strategy.id.clone(),
         space: search.started.space.id.clone(),
-        metric: search.started.metric.id.clone(),
+        metric: search.started.metric.as_ref().unwrap_or(&search.started.strategy).id.clone(),
         direction: search.started.direction,
         uses_data: search.started.uses_data,
         candidates: search.candidates,
+        steps: search.steps.len() as u64,
+        roles: search.plan.as_ref().map(|plan| plan.roles.clone()),
         rejected: result.map(|(result, _)| result.rejected.clone()).unwrap_or_default(),
         best: result.and_then(|(result, _)| result.ranked.first().cloned()),
     })
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn methods(state: &State) -> Vec<MethodSummary> {

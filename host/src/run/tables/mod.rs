@@ -4,6 +4,7 @@
 
 mod archs;
 mod epochs;
+mod one_shot;
 mod results;
 mod search;
 mod table;
@@ -48,6 +49,7 @@ pub(super) fn write_small(run: &RunDir, state: &State) -> Result<()> {
     for (name, table) in tables {
         atomic::write(&run.file(name), &table.to_csv())?;
     }
+    one_shot::write(run, state)?;
     archs::write(run, state)?;
     atomic::write_json(&run.file(TIMES), &Times::of(state))?;
     atomic::write_json(&run.file(SUMMARY), &Summary::of(state))

@@ -138,7 +138,7 @@ fn config(state: &State, request: &TrialRequest) -> BTreeMap<String, Cell> {
         ("cfg.data", Some(&request.dataset)),
         ("cfg.arch", Some(&request.architecture)),
         ("cfg.search", search.map(|search| &search.strategy)),
-        ("cfg.score", search.map(|search| &search.metric)),
+        ("cfg.score", search.and_then(|search| search.metric.as_ref())),
     ];
     for (section, component) in components {
         if let Some(ComponentRef { id, config }) = component {

@@ -54,7 +54,8 @@ impl CallError {
         Self { component: component.to_owned(), function, kind, message: message.into(), chain: Vec::new() }
     }
 
-    pub(crate) fn from_ffi(component: &str, function: &'static str, error: FfiError) -> Self {
+    /// Takes the error of `component`, which was asked to do `function`.
+    pub fn from_ffi(component: &str, function: &'static str, error: FfiError) -> Self {
         let kind = match error.code {
             code::INVALID_CONFIG => CallErrorKind::InvalidConfig,
             code::CANCELLED => CallErrorKind::Cancelled,

@@ -77,7 +77,8 @@ impl Instance {
         &self.id
     }
 
-    pub(super) fn this(&self) -> *mut c_void {
+    /// The plugin's object, for the functions of the instance's own tables.
+    pub fn this(&self) -> *mut c_void {
         self.raw.this
     }
 
@@ -87,7 +88,12 @@ impl Instance {
         unsafe { (self.raw.query)(self.raw.this, id.into()) }
     }
 
-    pub(super) fn encode(
+    /// Writes an argument as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it has no JSON form.
+    pub fn encode(
         &self,
         function: &'static str,
         value: &(impl Serialize + ?Sized),
@@ -96,10 +102,16 @@ impl Instance {
             .map_err(|e| CallError::new(&self.id, function, CallErrorKind::Malformed, e.to_string()))
     }
 
+    /// Returns the table of an extension.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component does not have it.
+    ///
     /// # Safety
     ///
     /// `V` must be the table that the contract fixes for `extension`.
-    pub(super) unsafe fn table<V>(&self, extension: &str) -> Result<&'static V, CallError> {
+    pub unsafe fn table<V>(&self, extension: &str) -> Result<&'static V, CallError> {
         // SAFETY: the plugin's table is a static of the type that the caller vouches for.
         unsafe { self.query(extension).cast::<V>().as_ref() }.ok_or_else(|| {
             CallError::new(
@@ -119,8 +131,12 @@ impl Drop for Instance {
     }
 }
 
-/// Reads a JSON answer.
-pub(super) fn decode<T: DeserializeOwned>(
+/// Reads a JSON answer of `component`, which was asked to do `function`.
+///
+/// # Errors
+///
+/// Fails if the plugin failed or answered something else.
+pub fn decode<T: DeserializeOwned>(
     component: &str,
     function: &'static str,
     answer: RResult<RString, FfiError>,

@@ -14,5 +14,5 @@ pub use components::{
     ForeignArchitecture, ForeignArchitectureMetric, ForeignDataset, ForeignPredictionMetric, ForeignStrategy,
 };
 pub use error::{CallError, CallErrorKind};
-pub use instance::{Instance, Plugin};
+pub use instance::{Instance, Plugin, decode};
 pub use open::{OpenError, OpenErrorKind, open};

@@ -310,7 +310,7 @@ fn overwrites(graph: &Graph, resolved: &Resolved) -> Vec<bool> {
         let &Source::Node(input) = resolved.inputs[node].first()? else { return None };
         let aliases = matches!(
             graph.nodes[input].op,
-            Op::Identity | Op::Flatten | Op::Dropout { .. } | Op::DropPath { .. }
+            Op::Identity | Op::Slice { .. } | Op::Flatten | Op::Dropout { .. } | Op::DropPath { .. }
         );
         let in_place =
             matches!(graph.nodes[node].op, Op::BatchNormalization { .. } | Op::Relu | Op::Add { .. });

@@ -39,7 +39,8 @@ pub struct SupernetGame<'supernet> {
 #[derive(Debug)]
 enum Network<'supernet> {
     Frozen(Frozen, Vec<Prepared>),
-    BatchStatistics(&'supernet Supernet),
+    // Exclusive, as values move its statistics; and a game may then change threads.
+    BatchStatistics(&'supernet mut Supernet),
 }
 
 impl SupernetGame<'static> {
@@ -57,7 +58,7 @@ impl<'supernet> SupernetGame<'supernet> {
     /// Sets up the game with the batch's own statistics. Every value moves the supernet's running
     /// statistics, as in the official code.
     pub fn with_batch_statistics(
-        supernet: &'supernet Supernet,
+        supernet: &'supernet mut Supernet,
         softmax: Tables,
         batch: Batch,
         measure: Measure,

@@ -143,8 +143,8 @@ impl Search {
         let walk = if batch_statistics {
             let batch = self.value_batch(samples, index)?;
             let softmax = softmax(&self.state.alphas);
-            let mut game =
-                SupernetGame::with_batch_statistics(&self.supernet, softmax, batch, self.measure());
+            let measure = self.measure();
+            let mut game = SupernetGame::with_batch_statistics(&mut self.supernet, softmax, batch, measure);
             let walk = walk(&mut game, &order, &keep, &stop)?;
             self.state.cost.forward += game.take_cost().forward;
             walk
