@@ -2,11 +2,13 @@
 //! sizes, corrections for many tests, and correlation.
 //!
 //! Where SciPy has the same test, the answers are SciPy's, corner cases included; what SciPy answers
-//! with NaN is [`Undefined`] here, with a reason. XX
-//! results ([`table`], [`study`]).
+//! with NaN is [`Undefined`] here, with a reason. On top of them stand [`comparison`], which compares
+//! methods by their runs, [`predictions`], which compares models on the images of a test set, and
+//! [`proxy`]. The only files that are read are CSV texts of results ([`table`], [`study`]).
 #![forbid(unsafe_code)]
 
 pub mod bootstrap;
+pub mod comparison;
 pub mod correlation;
 pub mod delong;
 mod distribution;
@@ -18,7 +20,11 @@ pub mod mcnemar;
 pub mod mean;
 pub mod multiple;
 pub mod power;
+pub mod predictions;
+pub mod proxy;
 pub mod rank;
+pub mod study;
+pub mod table;
 pub mod wilcoxon;
 
 pub use error::{Result, Undefined};
