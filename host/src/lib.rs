@@ -11,5 +11,6 @@ mod pipeline;
 pub mod plugin;
 pub mod run;
 pub mod search;
+pub mod statistics;
 pub mod train;
 pub mod worker;

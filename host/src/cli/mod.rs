@@ -1,6 +1,8 @@
 //! The command line: what can be written, what it leads to, what is printed.
 
 pub mod args;
+mod compare;
+mod comparison;
 mod completions;
 mod config;
 mod crash;
@@ -10,13 +12,16 @@ pub mod explain;
 mod external;
 pub mod output;
 mod plugin;
+mod proxy_check;
 mod repeat;
+mod reproduce;
 mod resume;
 mod run;
 mod runs;
 mod score;
 mod self_check;
 mod signals;
+mod stats;
 mod worker;
 
 use std::{
@@ -179,6 +184,10 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::SelfCheck(args) => self_check::command(&args, context),
         Command::Show(args) => runs::show(&args, context),
         Command::Runs(args) => runs::runs(&args, context),
+        Command::Compare(args) => compare::command(&args, context),
+        Command::Stats(args) => stats::command(&args, context),
+        Command::ProxyCheck(args) => proxy_check::command(&args, context),
+        Command::Reproduce(command) => reproduce::command(&command, context),
         Command::Rebuild(args) => runs::rebuild(&args, context),
         Command::Clean(args) => runs::clean(&args, context),
         Command::Config(command) => config::command(command, context),

@@ -180,6 +180,7 @@ impl Table {
             Format::Csv => self.as_csv(),
             Format::Table => self.as_text(false, fit),
             Format::Md => self.as_text(true, false),
+            Format::Latex => self.as_latex(),
         }
     }
 
@@ -201,6 +202,25 @@ impl Table {
         String::from_utf8(bytes).expect("the cells were text")
     }
 
+    /// A `tabular` with the rules of the package booktabs.
+    fn as_latex(&self) -> String {
+        let line = |cells: Vec<String>| cells.join(" & ") + r" \\" + "\n";
+        let columns: String =
+            (0..self.columns.len()).map(|i| if self.is_numeric(i) { 'r' } else { 'l' }).collect();
+        let header = line(self.columns.iter().map(|name| latex(name)).collect());
+        let rows = self.rows.iter().map(|row| line(row.iter().map(|cell| latex(&plain(cell))).collect()));
+        let rows: String = rows.collect();
+        format!(
+            "\\begin{{tabular}}{{{columns}}}\n\\toprule\n{header}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}\n"
+        )
+    }
+
+    /// Whether every cell of a column that is not empty is a number, and there is one.
+    fn is_numeric(&self, index: usize) -> bool {
+        let mut cells = self.rows.iter().map(|row| &row[index]).filter(|cell| !cell.is_null()).peekable();
+        cells.peek().is_some() && cells.all(Value::is_number)
+    }
+
     fn as_text(&self, markdown: bool, fit: bool) -> String {
         let mut table = comfy_table::Table::new();
         table
@@ -211,12 +231,10 @@ impl Table {
         }
         table.add_rows(self.rows.iter().map(|row| row.iter().map(plain).collect::<Vec<_>>()));
         for index in 0..self.columns.len() {
-            let cells = || self.rows.iter().map(|row| &row[index]).filter(|cell| !cell.is_null());
             if let Some(column) = table.column_mut(index).filter(|_| !markdown) {
                 column.set_padding((0, 1));
             }
-            let is_numeric = cells().next().is_some() && cells().all(Value::is_number);
-            if let Some(column) = table.column_mut(index).filter(|_| is_numeric) {
+            if let Some(column) = table.column_mut(index).filter(|_| self.is_numeric(index)) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
@@ -233,6 +251,23 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// A text with LaTeX's special characters escaped.
+fn latex(text: &str) -> String {
+    let escape = |c: char| match c {
+        '&' | '%' | '$' | '#' | '_' | '{' | '}' => format!("\\{c}"),
+        '\\' => r"\textbackslash{}".to_owned(),
+        '~' => r"\textasciitilde{}".to_owned(),
+        '^' => r"\textasciicircum{}".to_owned(),
+        '±' => r"$\pm$".to_owned(),
+        'δ' => r"$\delta$".to_owned(),
+        'ρ' => r"$\rho$".to_owned(),
+        'τ' => r"$\tau$".to_owned(),
+        '−' => "$-$".to_owned(),
+        other => other.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -247,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_four_forms() {
+    fn a_table_has_five_forms() {
         let csv = "name,params\nresnet50,23508032\n\"a, \"\"b\"\"\",\n";
         assert_eq!(table().render(Format::Csv, false), csv);
         let json: Value = serde_json::from_str(&table().render(Format::Json, false)).unwrap();
@@ -255,6 +290,12 @@ mod tests {
         assert_eq!(json[1]["params"], Value::Null);
         let md = table().render(Format::Md, false);
         assert!(md.lines().all(|line| line.starts_with('|') && line.ends_with('|')), "{md}");
+        let latex = table().render(Format::Latex, false);
+        assert!(
+            latex.starts_with("\\begin{tabular}{lr}\n\\toprule\nname & params \\\\\n\\midrule\n"),
+            "{latex}"
+        );
+        assert_eq!(super::latex("a_b & 5 % ± x"), r"a\_b \& 5 \% $\pm$ x");
         let text = table().render(Format::Table, false);
         let ends: Vec<usize> = text.lines().take(2).map(str::len).collect();
         assert_eq!(ends[0], ends[1], "numbers are right-aligned: {text}");

@@ -16,6 +16,8 @@ pub enum Format {
     Json,
     /// Markdown.
     Md,
+    /// A LaTeX tabular.
+    Latex,
 }
 
 /// When output is coloured.

@@ -5,6 +5,7 @@ mod data;
 mod global;
 mod plugin;
 mod run;
+mod stats;
 
 pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
@@ -13,6 +14,8 @@ pub use plugin::{PluginArgs, PluginCommand};
 pub use run::{
     CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,
 };
+
+pub use stats::{ByArg, CompareArgs, PlanArgs, ProxyCheckArgs, ReproduceCommand, StatsArgs, TestArg};
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -59,6 +62,15 @@ pub enum Command {
     Show(ShowArgs),
     /// Lists runs.
     Runs(RunsArgs),
+    /// Compares methods by the runs of one or more run folders.
+    Compare(CompareArgs),
+    /// Compares methods by a CSV file of results.
+    Stats(StatsArgs),
+    /// Correlates proxies with results of training, and with size.
+    ProxyCheck(ProxyCheckArgs),
+    /// Recomputes what was published.
+    #[command(subcommand)]
+    Reproduce(ReproduceCommand),
     /// Writes the tables and the summary of a run again, from its events.
     Rebuild(RebuildArgs),
     /// Removes files of runs that nothing needs any more.
