@@ -8,11 +8,16 @@ use super::{
     comparison::{Shown, exit, refused},
 };
 use crate::{
-    error::{Exit, Result},
+    error::{Error, Exit, Result},
     pipeline,
     run::{RunDir, state::State},
-    statistics::{Collected, Label, OnImages, Patients, collect, on_images, read_all, read_groups},
+    statistics::{
+        Collected, Label, OnImages, Patients, collect, images_are_patients, on_images, read_all, read_groups,
+    },
 };
+
+/// Most trials whose predictions are resampled: each takes part in every resample.
+const MOST_TRIALS: usize = 200;
 
 /// Compares methods by their runs.
 pub(super) fn command(args: &CompareArgs, context: &Context) -> Result<Exit> {
@@ -47,11 +52,16 @@ fn on_test_part(
     collected: &Collected<'_>,
     pairs: &[comparison::Pair],
 ) -> Result<OnImages> {
+    if collected.trials.len() > MOST_TRIALS {
+        let message =
+            format!("{} trials are too many to resample, {MOST_TRIALS} are not", collected.trials.len());
+        return Err(Error::new(Exit::Usage, "E0903", message).help("name fewer runs"));
+    }
     let settings = Settings { resamples: args.resamples, seed: args.seed };
     let compare = |group_of: &dyn Fn(&str) -> Option<String>| {
         on_images(runs, collected, pairs, group_of, args.plan.level, settings)
     };
-    if args.groups.is_none() && runs.iter().all(|(_, state)| OnImages::images_are_patients(state)) {
+    if args.groups.is_none() && runs.iter().all(|(_, state)| images_are_patients(state)) {
         return compare(&|id| Some(id.to_owned()));
     }
     let patients = match &args.groups {
@@ -66,6 +76,6 @@ fn patients(context: &Context, run: &RunDir) -> Result<Patients> {
     let (registry, resolved) = context.resolve_run(run, &ConfigArgs::default())?;
     pipeline::patients(&registry, &resolved.config).map_err(|error| {
         let message = format!("the patients of the test images are unknown: {}", error.message);
-        crate::error::Error { message, ..error }.help("name them with --groups FILE (image_id,group)")
+        Error { message, ..error }.help("name them with --groups FILE (image_id,group)")
     })
 }

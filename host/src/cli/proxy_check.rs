@@ -28,7 +28,7 @@ pub(super) fn command(args: &ProxyCheckArgs, context: &Context) -> Result<Exit> 
     let count = found.trained.len();
     if count < FEW {
         context.out.warn(&format!(
-            "{count} structures were trained: too few to say what a proxy is worth; train some {FEW} or more"
+            "only {count} of at least {FEW} structures were trained: too few to say what a proxy is worth"
         ));
     }
     if context.out.format() == Format::Json {

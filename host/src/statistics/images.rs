@@ -256,10 +256,8 @@ pub fn read_groups(path: &Path) -> Result<Patients> {
     Ok(patients)
 }
 
-impl OnImages {
-    /// Whether each test image of `state` is of another patient, so that none need be known.
-    pub fn images_are_patients(state: &State) -> bool {
-        let test = state.split.as_ref().and_then(|split| split.parts.get(&Part::Test));
-        test.is_some_and(|test| test.groups == test.images)
-    }
+/// Whether each test image of `state` is of another patient, so that none need be known.
+pub fn images_are_patients(state: &State) -> bool {
+    let test = state.split.as_ref().and_then(|split| split.parts.get(&Part::Test));
+    test.is_some_and(|test| test.groups == test.images)
 }

@@ -6,7 +6,10 @@ mod proxies;
 mod runs;
 
 pub use self::{
-    images::{OnImages, PairOnImages, Patients, on_images, read_groups},
+    images::{
+        LabelDeLong, OnImages, PairOnImages, Patients, SeedOnImages, images_are_patients, on_images,
+        read_groups,
+    },
     proxies::structures,
     runs::{Collected, Done, Label, Trivial, collect, metric_of, read_all},
 };

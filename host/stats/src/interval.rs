@@ -27,9 +27,13 @@ pub fn wilson(successes: u64, cases: u64, level: f64) -> Result<[f64; 2]> {
     Ok([low, high])
 }
 
-/// The percentile of sorted values at a share from 0 to 1, linear between neighbours (NumPy's default,
-/// type 7 of Hyndman and Fan 1996). `sorted` is not empty.
-pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
+/// Returns the percentile of sorted values at a share from 0 to 1, linear between neighbours (NumPy's
+/// default, type 7 of Hyndman and Fan 1996).
+///
+/// # Panics
+///
+/// Panics if `sorted` is empty.
+pub fn percentile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let below = place.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
