@@ -12,6 +12,7 @@ pub mod plugin;
 pub mod report;
 pub mod run;
 pub mod search;
+pub mod statistics;
 mod study;
 pub mod train;
 pub mod worker;

@@ -1,6 +1,8 @@
 //! The command line: what can be written, what it leads to, what is printed.
 
 pub mod args;
+mod compare;
+mod comparison;
 mod completions;
 mod config;
 mod crash;
@@ -10,14 +12,17 @@ pub mod explain;
 mod external;
 pub mod output;
 mod plugin;
+mod proxy_check;
 mod repeat;
 mod report;
+mod reproduce;
 mod resume;
 mod run;
 mod runs;
 mod score;
 mod self_check;
 mod signals;
+mod stats;
 mod study;
 mod worker;
 
@@ -184,6 +189,10 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Show(args) => runs::show(&args, context),
         Command::Runs(args) => runs::runs(&args, context),
         Command::Report(args) => report::command(&args, context),
+        Command::Compare(args) => compare::command(&args, context),
+        Command::Stats(args) => stats::command(&args, context),
+        Command::ProxyCheck(args) => proxy_check::command(&args, context),
+        Command::Reproduce(command) => reproduce::command(&command, context),
         Command::Rebuild(args) => runs::rebuild(&args, context),
         Command::Clean(args) => runs::clean(&args, context),
         Command::Config(command) => config::command(command, context),

@@ -6,9 +6,9 @@ use nashost_plugin_api::{
     metric::Predictions,
     seed::{derive_seed, rng},
 };
+use nashost_stats::interval::percentile;
 use rand::Rng as _;
 use rayon::prelude::*;
-use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::{MetricSet, PredictionTable};
 use crate::error::Result;
@@ -73,27 +73,10 @@ fn gather<T: Copy>(matrix: &[T], columns: usize, images: &[usize]) -> Vec<T> {
     images.iter().flat_map(|&image| &matrix[image * columns..(image + 1) * columns]).copied().collect()
 }
 
-/// The percentile of sorted values, linear between neighbours (NumPy's default; type 7 of Hyndman and
-/// Fan 1996). `sorted` is not empty.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let below = place.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (sorted[above] - sorted[below]) * (place - place.floor())
-}
-
 /// Returns Wilson's 95 % score interval (1927) of a proportion, for independent trials; `None`
 /// without trials or with more successes than trials.
 pub fn wilson(successes: u64, trials: u64) -> Option<[f64; 2]> {
-    if trials == 0 || successes > trials {
-        return None;
-    }
-    let z = Normal::standard().inverse_cdf(1.0 - TAIL);
-    let (n, p) = (trials as f64, successes as f64 / trials as f64);
-    let centre = p + z * z / (2.0 * n);
-    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    let scale = 1.0 + z * z / n;
-    Some([((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)])
+    nashost_stats::interval::wilson(successes, trials, 1.0 - 2.0 * TAIL).ok()
 }
 
 #[cfg(test)]
@@ -149,16 +132,6 @@ mod tests {
         let one = crate::evaluate::testing::table(1, &[0.5], &[Positive]);
         assert!(intervals(&one, 100, 1).is_empty());
         assert!(intervals(&pairs(30), 0, 1).is_empty());
-    }
-
-    #[test]
-    fn percentiles_are_numpy_s() {
-        // numpy.percentile([1, 2, 4, 8], [0, 2.5, 50, 97.5, 100])
-        let values = [1.0, 2.0, 4.0, 8.0];
-        for (share, expected) in [(0.0, 1.0), (0.025, 1.075), (0.5, 3.0), (0.975, 7.7), (1.0, 8.0)] {
-            assert!((percentile(&values, share) - expected).abs() < 1e-12, "{share}");
-        }
-        assert_eq!(percentile(&[3.0], 0.975), 3.0);
     }
 
     #[test]

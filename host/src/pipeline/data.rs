@@ -1,5 +1,7 @@
 //! The data stage of a run: from a dataset component to images in memory with their split.
 
+use std::collections::BTreeMap;
+
 use nashost_plugin_api::{
     abi::foreign::{CallError, CallErrorKind, ForeignDataset},
     dataset::{DatasetInfo, Part, Pixels, Record, Target},
@@ -82,6 +84,16 @@ pub(crate) fn split(config: &Config, records: &[Record]) -> Result<(Split, &'sta
         return Ok((Split::as_given(records)?, "dataset"));
     }
     Ok((Split::stratified(records, config.split.fractions, config.split.seed)?, "stratified"))
+}
+
+/// Reads which patient each image of the dataset of `config` is of; no image is decoded.
+///
+/// # Errors
+///
+/// Fails if there is no such dataset, or it cannot be read.
+pub(crate) fn patients(registry: &Registry, config: &Config) -> Result<BTreeMap<String, String>> {
+    let records = PluginSource::new(registry, config)?.records()?;
+    Ok(records.into_iter().map(|record| (record.id, record.group)).collect())
 }
 
 /// The images of a run and what its record says of them.

@@ -30,7 +30,7 @@ use self::{
     session::{Session, Stop},
 };
 pub(crate) use self::{
-    data::{PluginSource, split},
+    data::{PluginSource, patients, split},
     duties::Duties,
     identity::{Allowed, config_differences},
     plan::Plan,

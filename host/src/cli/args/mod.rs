@@ -6,6 +6,7 @@ mod global;
 mod plugin;
 mod report;
 mod run;
+mod stats;
 mod study;
 
 pub use config::{ConfigArgs, ConfigCommand};
@@ -17,6 +18,7 @@ pub use run::{
     CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,
 };
 
+pub use stats::{ByArg, CompareArgs, PlanArgs, ProxyCheckArgs, ReproduceCommand, StatsArgs, TestArg};
 pub use study::{StudyArgs, StudyCellArgs};
 
 use std::{ffi::OsString, path::PathBuf};
@@ -71,6 +73,15 @@ pub enum Command {
     Runs(RunsArgs),
     /// Writes a page about runs, or its tables.
     Report(ReportArgs),
+    /// Compares methods by the runs of one or more run folders.
+    Compare(CompareArgs),
+    /// Compares methods by a CSV file of results.
+    Stats(StatsArgs),
+    /// Correlates proxies with results of training, and with size.
+    ProxyCheck(ProxyCheckArgs),
+    /// Recomputes what was published.
+    #[command(subcommand)]
+    Reproduce(ReproduceCommand),
     /// Writes the tables and the summary of a run again, from its events.
     Rebuild(RebuildArgs),
     /// Removes files of runs that nothing needs any more.

@@ -1,0 +1,158 @@
+//! The cells of the study's Tables 3 to 6, and which published checkpoints have them.
+
+use serde::{Deserialize, Serialize};
+
+use super::embedded;
+
+/// Most that a printed cell may differ from a file, in percent: the paper rounds or cuts to three digits.
+pub const TOLERANCE: f64 = 0.00105;
+
+/// A printed cell and where it is on file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cell {
+    /// Number of the table.
+    pub table: u8,
+    /// `Neck` or `Elbow`.
+    pub site: String,
+    /// Row of the table, such as `ZenNAS (1)`.
+    pub row: String,
+    /// Column, by its name in the files' data.
+    pub column: String,
+    /// The printed value, in percent.
+    pub printed: f64,
+    /// The value on file that is nearest, of all checkpoints of the method.
+    pub nearest: Option<f64>,
+    /// Checkpoints that have the printed value.
+    pub found_in: Vec<String>,
+}
+
+/// A row of the printed tables: is it one model?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowVerdict {
+    /// `Neck` or `Elbow`.
+    pub site: String,
+    /// Row of the tables.
+    pub row: String,
+    /// Cells that are on file.
+    pub found: usize,
+    /// Cells of the row.
+    pub cells: usize,
+    /// Checkpoints that have every cell.
+    pub one_checkpoint: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PrintedCell {
+    table: u8,
+    site: String,
+    row: String,
+    column: String,
+    percent: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Checkpoint {
+    site: String,
+    method: String,
+    run: String,
+    checkpoint: String,
+    accuracy: f64,
+    macro_f1: f64,
+    normal_accuracy: f64,
+    normal_f1: f64,
+    normal_tpr: f64,
+    normal_fpr: f64,
+    normal_weighted: f64,
+}
+
+impl Checkpoint {
+    fn value(&self, column: &str) -> Option<f64> {
+        match column {
+            "accuracy" => Some(self.accuracy),
+            "macro_f1" => Some(self.macro_f1),
+            "normal_accuracy" => Some(self.normal_accuracy),
+            "normal_f1" => Some(self.normal_f1),
+            "normal_tpr" => Some(self.normal_tpr),
+            "normal_fpr" => Some(self.normal_fpr),
+            "normal_weighted" => Some(self.normal_weighted),
+            _ => None,
+        }
+    }
+}
+
+/// Looks every printed cell up in the published checkpoints of its method.
+pub fn cells() -> Vec<Cell> {
+    let printed: Vec<PrintedCell> = embedded(include_str!("../../data/study/cells.csv"));
+    let checkpoints: Vec<Checkpoint> = embedded(include_str!("../../data/study/checkpoints.csv"));
+    let look = |cell: PrintedCell| {
+        let values: Vec<(String, f64)> = checkpoints
+            .iter()
+            .filter(|known| known.site == cell.site && known.method == method_of(&cell.row))
+            .filter_map(|known| {
+                Some((format!("{}:{}", known.run, known.checkpoint), known.value(&cell.column)?))
+            })
+            .collect();
+        let distance = |value: f64| (value - cell.percent).abs();
+        let nearest =
+            values.iter().map(|(_, value)| *value).min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
+        let found = values.iter().filter(|(_, value)| distance(*value) <= TOLERANCE);
+        Cell {
+            found_in: found.map(|(name, _)| name.clone()).collect(),
+            nearest,
+            table: cell.table,
+            site: cell.site,
+            row: cell.row,
+            column: cell.column,
+            printed: cell.percent,
+        }
+    };
+    printed.into_iter().map(look).collect()
+}
+
+/// The method of a row: `ZenNAS (2)` is ZenNAS.
+fn method_of(row: &str) -> &str {
+    match row.split(" (").next() {
+        Some("Pretrained ResNet") => "ResNetPre",
+        Some(name) => name,
+        None => row,
+    }
+}
+
+/// Says for each row of the printed tables whether its cells are those of one model.
+pub fn rows(cells: &[Cell]) -> Vec<RowVerdict> {
+    let mut rows: Vec<RowVerdict> = Vec::new();
+    for cell in cells {
+        if let Some(row) = rows.iter_mut().find(|row| row.site == cell.site && row.row == cell.row) {
+            row.cells += 1;
+            row.found += usize::from(!cell.found_in.is_empty());
+            row.one_checkpoint.retain(|name| cell.found_in.contains(name));
+        } else {
+            rows.push(RowVerdict {
+                site: cell.site.clone(),
+                row: cell.row.clone(),
+                found: usize::from(!cell.found_in.is_empty()),
+                cells: 1,
+                one_checkpoint: cell.found_in.clone(),
+            });
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_cells_are_on_file_and_nearly_half_of_the_rows_are_no_single_model() {
+        let cells = cells();
+        assert_eq!(cells.len(), 126);
+        let missing: Vec<_> = cells.iter().filter(|cell| cell.found_in.is_empty()).collect();
+        assert_eq!(missing.len(), 12);
+        let lost = |row: &str| missing.iter().filter(|cell| cell.site == "Neck" && cell.row == row).count();
+        assert_eq!((lost("DeepMAD (2)"), lost("ShapleyNAS (2)")), (7, 5));
+        let rows = rows(&cells);
+        let mixed = rows.iter().filter(|row| row.one_checkpoint.is_empty()).count();
+        assert_eq!((rows.len(), mixed), (18, 8));
+    }
+}
