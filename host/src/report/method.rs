@@ -8,7 +8,7 @@ use super::{network, prediction};
 use crate::run::{
     RunDir,
     state::{State, TrialState},
-    summary::{Aggregate, HEADLINE, MethodSummary, Summary},
+    summary::{Aggregate, HEADLINE, LabelSummary, Summary},
     trial::EpochReport,
 };
 
@@ -26,7 +26,7 @@ pub(super) fn of(run: &RunDir, state: &State, missing: &mut Vec<String>) -> (Vec
             test_set: test_set.clone(),
             seeds: method.seeds,
             values: values(&method.test),
-            labels: labels(method),
+            labels: labels(&method.per_label),
             trials: trials().map(|trial| one(run, state, trial, missing)).collect(),
             networks: network::of(state, trials()),
         }
@@ -40,6 +40,14 @@ pub(super) fn of(run: &RunDir, state: &State, missing: &mut Vec<String>) -> (Vec
     (methods, baselines.collect())
 }
 
+/// Results as the page takes them: single values by metric, and those of each label.
+pub(crate) fn results(
+    test: &BTreeMap<String, Aggregate>,
+    per_label: &[LabelSummary],
+) -> (BTreeMap<String, Value>, Vec<LabelResult>) {
+    (values(test), labels(per_label))
+}
+
 fn values(aggregates: &BTreeMap<String, Aggregate>) -> BTreeMap<String, Value> {
     aggregates.iter().map(|(name, aggregate)| (name.clone(), value(aggregate))).collect()
 }
@@ -50,8 +58,8 @@ fn value(aggregate: &Aggregate) -> Value {
     Value { mean: *mean, sd: *sd, ci95: *ci95, per_seed, support: *support, why: why.clone() }
 }
 
-fn labels(method: &MethodSummary) -> Vec<LabelResult> {
-    let labels = method.per_label.iter().map(|label| LabelResult {
+fn labels(labels: &[LabelSummary]) -> Vec<LabelResult> {
+    let labels = labels.iter().map(|label| LabelResult {
         label: label.label.clone(),
         support: label.support,
         values: values(&label.metrics),

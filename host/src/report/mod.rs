@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub use self::group::ATTRIBUTES;
-pub(crate) use self::{comparison::read as comparisons, group::write_attributes};
+pub(crate) use self::{comparison::read as comparisons, group::write_attributes, method::results};
 
 /// Name of the page in the run directory.
 pub const REPORT: &str = "report.html";
@@ -47,7 +47,7 @@ pub fn write(run: &RunDir, state: &State) -> Result<()> {
 }
 
 /// Gathers what a report about `runs` shows.
-fn of(runs: &[(&RunDir, &State)]) -> ReportData {
+pub(crate) fn of(runs: &[(&RunDir, &State)]) -> ReportData {
     let mut data = ReportData {
         title: title(runs),
         generator: format!("nashost {}", env!("CARGO_PKG_VERSION")),

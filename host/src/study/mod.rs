@@ -5,11 +5,13 @@
 //! and goes on with those that were interrupted; the summary is a function of the runs. So a study
 //! that was killed is continued by the command that started it, and no result is made twice.
 
+mod analysis;
 mod cell;
 mod config;
 mod execute;
 mod folder;
 mod plan;
+mod report;
 mod summary;
 mod tables;
 

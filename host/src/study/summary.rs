@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use nashost_stats::{comparison::Report, proxy::Worth};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
+    analysis,
     cell::{Cell, CellKey},
     config::{ChooseOn, FEW_SEEDS, Mode, StudyConfig},
     execute::Outcome,
@@ -17,7 +18,7 @@ use crate::{
     run::{
         RunDir, RunStatus,
         state::{State, TrialState},
-        summary::{Aggregate, MethodSummary, Series, Summary},
+        summary::{Aggregate, LabelSummary, MethodSummary, Series, Summary, judged},
         tables,
     },
 };
@@ -26,7 +27,7 @@ use crate::{
 const SCHEMA_VERSION: u32 = 1;
 
 /// The answer of a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct StudySummary {
     /// Version of this format; fields may be added while it stays.
     pub(crate) schema_version: u32,
@@ -36,6 +37,8 @@ pub(crate) struct StudySummary {
     pub(crate) mode: Mode,
     /// Metric and part that grid cells were chosen by.
     pub(crate) selected_by: String,
+    /// The metric alone, by which methods are compared on the test part.
+    pub(crate) metric: String,
     /// Runs that are planned.
     pub(crate) planned: usize,
     /// Runs that are done.
@@ -49,7 +52,7 @@ pub(crate) struct StudySummary {
 }
 
 /// A run that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FailedCell {
     /// Name of the cell.
     pub(crate) cell: String,
@@ -58,7 +61,7 @@ pub(crate) struct FailedCell {
 }
 
 /// The methods on one dataset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct DatasetResult {
     /// Name of the dataset.
     pub(crate) dataset: String,
@@ -66,10 +69,17 @@ pub(crate) struct DatasetResult {
     pub(crate) methods: Vec<MethodResult>,
     /// Trivial predictors.
     pub(crate) baselines: Vec<MethodSummary>,
+    /// Methods and controls compared by the selecting metric on the test part, runs of the same fold and
+    /// seed side by side; none if there are fewer than two with results.
+    pub(crate) comparison: Option<Report>,
+    /// The comparison in words.
+    pub(crate) sentences: Vec<String>,
+    /// Rank correlations of proxies and of sizes with trained results, over all structures of all points.
+    pub(crate) proxies: Vec<Worth>,
 }
 
 /// One method on one dataset, at the point of the grid that was chosen for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct MethodResult {
     /// Its name.
     pub(crate) method: String,
@@ -83,6 +93,8 @@ pub(crate) struct MethodResult {
     pub(crate) runs: u64,
     /// Test metrics over those runs.
     pub(crate) test: BTreeMap<String, Aggregate>,
+    /// Test metrics of each label over those runs.
+    pub(crate) per_label: Vec<LabelSummary>,
     /// Mean number of parameters of the trained networks.
     pub(crate) params: Option<f64>,
     /// Mean number of multiply-adds of one image.
@@ -94,7 +106,7 @@ pub(crate) struct MethodResult {
 }
 
 /// One point of the grid.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct PointResult {
     /// Its settings.
     pub(crate) settings: Map<String, Value>,
@@ -112,6 +124,24 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// Whether the run belongs to `method` at the point that was chosen for it.
+    pub(super) fn is_of(&self, method: &MethodResult) -> bool {
+        self.key.method == method.method && self.key.settings == method.settings
+    }
+
+    /// Fold and seed, for people.
+    pub(super) fn counterpart_name(&self) -> String {
+        match self.key.fold {
+            Some(fold) => format!("fold {fold}, seed {}", self.key.seed),
+            None => format!("seed {}", self.key.seed),
+        }
+    }
+
+    /// What makes it the counterpart of runs of other methods.
+    pub(super) fn counterpart(&self) -> String {
+        format!("{}/{}", self.key.fold.unwrap_or_default(), self.key.seed)
+    }
+
     /// The trial of the run; a run of a study has one.
     pub(super) fn trial(&self) -> Option<&TrialState> {
         self.state.trials.values().next()
@@ -143,6 +173,7 @@ impl StudySummary {
             name: study.name.clone(),
             mode: study.mode,
             selected_by: format!("{} {}", study.select.on.name(), study.select.metric),
+            metric: study.select.metric.clone(),
             planned: cells.len(),
             done: made.len(),
             datasets: datasets.collect(),
@@ -169,7 +200,10 @@ fn dataset_result(study: &StudyConfig, cells: &[Cell], made: &[Made], dataset: &
     });
     // The trivial predictors see the labels of the split alone: one run per split has them all.
     let baselines = of_dataset.first().map(|made| Summary::of(&made.state).baselines).unwrap_or_default();
-    DatasetResult { dataset: dataset.to_owned(), methods: methods.collect(), baselines }
+    let methods: Vec<MethodResult> = methods.collect();
+    let (comparison, sentences) = analysis::compare(study, &methods, &of_dataset);
+    let proxies = analysis::proxies(study, &of_dataset);
+    DatasetResult { dataset: dataset.to_owned(), methods, baselines, comparison, sentences, proxies }
 }
 
 fn method_result(
@@ -206,6 +240,7 @@ fn method_result(
     });
     let (params, macs): (Vec<f64>, Vec<f64>) =
         architectures.map(|architecture| (architecture.params as f64, architecture.macs as f64)).unzip();
+    let judged = of_point.first().map(|made| judged(&made.state, method, &series));
     let search = |made: &&Made| Some(made.state.search.as_ref()?.finished.as_ref()?.1);
     MethodResult {
         method: method.to_owned(),
@@ -214,6 +249,7 @@ fn method_result(
         points,
         runs: series.len(),
         test: series.overall(),
+        per_label: judged.map(|judged| judged.per_label).unwrap_or_default(),
         params: mean(&params),
         macs: mean(&macs),
         search_seconds: of_point.iter().filter_map(search).sum(),

@@ -7,6 +7,7 @@ use super::{
     config::StudyConfig,
     execute::Outcome,
     folder::Folder,
+    report,
     summary::{Made, MethodResult, StudySummary, made, selecting},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 
-/// Sums the runs of a study up and writes `summary.json`, `results.csv` and `trials.csv`.
+/// Sums the runs of a study up and writes `summary.json`, `report.html` and the tables.
 ///
 /// # Errors
 ///
@@ -33,7 +34,10 @@ pub(crate) fn write(
     let summary = StudySummary::of(study, cells, &made, outcome);
     atomic::write(&folder.file("results.csv"), &results(&summary).to_csv())?;
     atomic::write(&folder.file("trials.csv"), &trials(study, &made).to_csv())?;
+    atomic::write(&folder.file("comparisons.csv"), &comparisons(&summary).to_csv())?;
+    atomic::write(&folder.file("proxies.csv"), &proxies(&summary).to_csv())?;
     atomic::write_json(&folder.file("summary.json"), &summary)?;
+    report::write(&folder.file(crate::report::REPORT), &summary, &made)?;
     Ok(summary)
 }
 
@@ -80,6 +84,104 @@ fn results(summary: &StudySummary) -> Table {
                 ];
                 table.push(cells);
             }
+        }
+    }
+    table
+}
+
+/// One row per dataset and pair of methods.
+fn comparisons(summary: &StudySummary) -> Table {
+    let mut table = Table::new([
+        "study",
+        "selected_by",
+        "dataset",
+        "metric",
+        "method",
+        "against",
+        "runs",
+        "paired",
+        "difference",
+        "ci95_low",
+        "ci95_high",
+        "test",
+        "p",
+        "p_holm",
+        "p_bh",
+        "family",
+        "cliffs_delta",
+        "detectable",
+        "why",
+    ]);
+    for dataset in &summary.datasets {
+        let pairs =
+            dataset.comparison.iter().flat_map(|report| report.pairs.iter().map(move |p| (report, p)));
+        for (report, pair) in pairs {
+            let cells: [(&str, CsvCell); 19] = [
+                ("study", (&summary.name).into()),
+                ("selected_by", (&summary.selected_by).into()),
+                ("dataset", (&dataset.dataset).into()),
+                ("metric", (&summary.metric).into()),
+                ("method", (&pair.method).into()),
+                ("against", (&pair.against).into()),
+                ("runs", (pair.runs[0] as u64).into()),
+                ("paired", if pair.paired { "true" } else { "false" }.into()),
+                ("difference", pair.difference.into()),
+                ("ci95_low", pair.interval.map(|[low, _]| low).into()),
+                ("ci95_high", pair.interval.map(|[_, high]| high).into()),
+                ("test", pair.test.into()),
+                ("p", pair.p.into()),
+                ("p_holm", pair.p_holm.into()),
+                ("p_bh", pair.p_bh.into()),
+                ("family", (report.family as u64).into()),
+                ("cliffs_delta", pair.dominance.cliffs_delta.into()),
+                ("detectable", pair.detectable.into()),
+                ("why", pair.why.as_deref().into()),
+            ];
+            table.push(cells);
+        }
+    }
+    table
+}
+
+/// One row per dataset and proxy or size: Spearman's ρ with the trained result, and with size.
+fn proxies(summary: &StudySummary) -> Table {
+    let mut table = Table::new([
+        "study",
+        "dataset",
+        "metric",
+        "proxy",
+        "structures",
+        "rho",
+        "ci95_low",
+        "ci95_high",
+        "p",
+        "tau",
+        "rho_params",
+        "rho_macs",
+        "why",
+    ]);
+    for dataset in &summary.datasets {
+        for worth in &dataset.proxies {
+            let trained = worth.trained.as_ref();
+            let interval = trained.and_then(|found| found.bootstrap.or(found.interval));
+            let with =
+                |size: &str| worth.sizes.get(size).and_then(|found| found.as_ref()).map(|found| found.rho);
+            let cells: [(&str, CsvCell); 13] = [
+                ("study", (&summary.name).into()),
+                ("dataset", (&dataset.dataset).into()),
+                ("metric", (&summary.metric).into()),
+                ("proxy", (&worth.proxy).into()),
+                ("structures", (worth.structures as u64).into()),
+                ("rho", trained.map(|found| found.rho).into()),
+                ("ci95_low", interval.map(|[low, _]| low).into()),
+                ("ci95_high", interval.map(|[_, high]| high).into()),
+                ("p", trained.and_then(|found| found.p).into()),
+                ("tau", trained.map(|found| found.tau).into()),
+                ("rho_params", with("params").into()),
+                ("rho_macs", with("macs").into()),
+                ("why", worth.why.as_deref().into()),
+            ];
+            table.push(cells);
         }
     }
     table
@@ -168,7 +270,11 @@ pub(crate) fn results_text(summary: &StudySummary) -> String {
             }
         }
         text.push_str(&table.to_string());
-        text.push_str("\n\n");
+        text.push('\n');
+        for sentence in &dataset.sentences {
+            text.push_str(&format!("→ {sentence}\n"));
+        }
+        text.push('\n');
     }
     text
 }

@@ -242,7 +242,7 @@ fn baselines(state: &State) -> Vec<MethodSummary> {
 }
 
 /// What there is to say of `name` from its test results alone.
-fn judged(state: &State, name: &str, series: &Series<'_>) -> MethodSummary {
+pub(crate) fn judged(state: &State, name: &str, series: &Series<'_>) -> MethodSummary {
     let label = |(index, label): (usize, &String)| LabelSummary {
         label: label.clone(),
         support: state.positives(Part::Test, index),
