@@ -105,14 +105,14 @@ pub(crate) struct Controls {
     pub(crate) params: bool,
     /// A small hand-made network.
     pub(crate) small_cnn: bool,
-    /// Method whose space and budgets `random` and `params` take; the first that searches if left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) of: Option<String>,
+    /// Methods whose spaces and budgets `random` and `params` take; the first that searches if left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) of: Vec<String>,
 }
 
 impl Default for Controls {
     fn default() -> Self {
-        Self { random: true, params: true, small_cnn: true, of: None }
+        Self { random: true, params: true, small_cnn: true, of: Vec::new() }
     }
 }
 
@@ -237,9 +237,7 @@ impl StudyConfig {
             }
             known.push((kind, name));
         }
-        if let Some(of) = &self.controls.of
-            && self.methods.iter().all(|method| method.name != *of)
-        {
+        for of in self.controls.of.iter().filter(|of| self.methods.iter().all(|m| m.name != **of)) {
             refuse(format!("`controls.of`: there is no method `{of}`"), "name one of the methods");
         }
         for (key, values) in &self.grid {

@@ -116,35 +116,23 @@ impl Resolver<'_> {
         let Controls { random, params, small_cnn, of } = &self.study.controls;
         let mut controls = Vec::new();
         if *random || *params {
-            match self.searched(&rows, of.as_deref())? {
-                Some((of, config)) => {
-                    let drawn = |evaluations: u64, score: Value| {
-                        let mut search = json!({"plugin": "random", "evaluations": evaluations});
-                        let from = config.search.as_ref();
-                        search["budget"] = json!(from.map(|search| &search.budget));
-                        if let Some(resolution) = from.and_then(|search| search.resolution) {
-                            search["resolution"] = json!(resolution);
-                        }
-                        let arch = json!(config.arch);
-                        into_map(json!({"search": search, "score": score, "arch": arch}))
-                    };
-                    let named = |name: &str| format!("{name}-{of}");
-                    if *random {
-                        controls.push((named("random"), drawn(1, json!({"plugin": "random"}))));
+            for (of, config) in self.searched(&rows, of)? {
+                let drawn = |evaluations: u64, score: Value| {
+                    let mut search = json!({"plugin": "random", "evaluations": evaluations});
+                    let from = config.search.as_ref();
+                    search["budget"] = json!(from.map(|search| &search.budget));
+                    if let Some(resolution) = from.and_then(|search| search.resolution) {
+                        search["resolution"] = json!(resolution);
                     }
-                    if *params {
-                        let most = json!({"plugin": "params", "better": "higher"});
-                        controls.push((named("params"), drawn(LARGEST_OF, most)));
-                    }
+                    into_map(json!({"search": search, "score": score, "arch": config.arch}))
+                };
+                if *random {
+                    controls.push((format!("random-{of}"), drawn(1, json!({"plugin": "random"}))));
                 }
-                None if of.is_some() => {
-                    let message =
-                        format!("`controls.of`: `{}` does not search", of.as_deref().unwrap_or_default());
-                    return Err(Error::new(Exit::Usage, "E0911", message)
-                        .help("name a method that searches a space, or switch `random` and `params` off"));
+                if *params {
+                    let most = json!({"plugin": "params", "better": "higher"});
+                    controls.push((format!("params-{of}"), drawn(LARGEST_OF, most)));
                 }
-                // Nothing is searched, so there is nothing to control.
-                None => {}
             }
         }
         if *small_cnn {
@@ -159,16 +147,24 @@ impl Resolver<'_> {
         Ok(rows)
     }
 
-    /// The method that searches, and its configuration.
-    fn searched(&self, rows: &[Row], of: Option<&str>) -> Result<Option<(String, Config)>> {
-        for row in rows.iter().filter(|row| of.is_none_or(|of| row.name == of)) {
+    /// The methods that the controls `random` and `params` are of, with their configurations.
+    fn searched(&self, rows: &[Row], of: &[String]) -> Result<Vec<(String, Config)>> {
+        let mut found = Vec::new();
+        for row in rows.iter().filter(|row| of.is_empty() || of.contains(&row.name)) {
             let dataset = &self.study.datasets[0].set;
             let config = self.config(row, dataset, &Map::new(), None, self.study.seeds.0[0])?;
             if config.search.is_some() {
-                return Ok(Some((row.name.clone(), config)));
+                found.push((row.name.clone(), config));
+            } else if !of.is_empty() {
+                let message = format!("`controls.of`: `{}` does not search", row.name);
+                return Err(Error::new(Exit::Usage, "E0911", message)
+                    .help("name methods that search a space, or switch `random` and `params` off"));
+            }
+            if of.is_empty() && !found.is_empty() {
+                break;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// The configuration of one run.
