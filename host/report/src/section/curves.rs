@@ -70,14 +70,7 @@ fn precision_recall(data: &ReportData, label: &str) -> Markup {
 }
 
 /// Draws the curve of each trained network, and answers the areas in words.
-fn draw(
-    plot: &mut Plot,
-    data: &ReportData,
-    label: &str,
-    area_name: &str,
-    why: &str,
-    curve: Curve,
-) -> String {
+fn draw(plot: &mut Plot, data: &ReportData, label: &str, area_name: &str, why: &str, curve: Curve) -> String {
     let mut words = Vec::new();
     for (index, method) in data.methods.iter().enumerate() {
         let mut areas = Vec::new();
