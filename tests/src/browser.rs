@@ -80,6 +80,8 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", size);
         let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.call("Emulation.setEmulatedMedia", scheme);
+        // That an earlier page has loaded says nothing of this one.
+        self.take_events("Page.loadEventFired");
         self.call("Page.navigate", json!({"url": format!("file://{}", file.display())}));
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.read();

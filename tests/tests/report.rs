@@ -10,8 +10,8 @@ use predicates::str::contains;
 use serde_json::Value;
 
 const SEARCHED: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s search.evaluations=12 \
-                        -s train.resolution=32 -s train.epochs=2 -s eval.bootstrap=50 --device cpu --seeds 1,2";
-const FIXED: &str = "run -s arch.plugin=superres -s data.region=neck -s data.size=48 -s train.resolution=32 \
+                        -s train.resolution=32 -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
+const FIXED: &str = "run -s arch.plugin=superres -s data.region=neck -s data.size=48 -s train.resolution=16 \
                      -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
 
 /// Opens every fold, and measures the page and its figures.

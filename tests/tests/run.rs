@@ -17,7 +17,7 @@ const ZENNAS: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s
 const SMALL: &str = "run -s arch.plugin=superres -s data.size=48 -s train.resolution=16 \
                      -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
 
-const FILES: [&str; 18] = [
+const FILES: [&str; 20] = [
     "run.toml",
     "run.lock.toml",
     "provenance.json",
@@ -34,6 +34,8 @@ const FILES: [&str; 18] = [
     "predictions/T0001_test.csv",
     "split.json",
     "times.json",
+    "attributes.csv",
+    "report.html",
     "log/host.log",
     "DONE",
 ];

@@ -1,5 +1,7 @@
 //! Forms that journals and users of models ask for, filled in as far as a run knows.
 
+use std::collections::BTreeSet;
+
 use crate::{
     data::{Method, ReportData, Run},
     number, section,
@@ -29,9 +31,10 @@ pub fn model_card(data: &ReportData) -> String {
     );
     card += &format!(
         "## Metrics\n\n{}\n\
-         Thresholds and checkpoints were chosen on the validation part. Intervals of 95 % resample the patients \
+         Checkpoints were chosen on the validation part{}. Intervals of 95 % resample the patients \
          of the test part.\n\n",
-        data.headline_list()
+        data.headline_list(),
+        thresholds(data)
     );
     for (title, part) in [("Evaluation data", "test"), ("Training data", "train")] {
         card += &format!("## {title}\n\n");
@@ -139,6 +142,12 @@ impl ReportData {
     }
 }
 
+/// How thresholds were found, each way once.
+fn thresholds(data: &ReportData) -> String {
+    let rules: BTreeSet<&str> = data.methods.iter().flat_map(Method::threshold_rules).collect();
+    rules.into_iter().map(|rule| format!("; thresholds: {}", line(rule))).collect()
+}
+
 fn details(method: &Method) -> String {
     let networks = method.networks.iter().map(|network| {
         format!(
@@ -184,6 +193,7 @@ mod tests {
         let card = model_card(&testing::report());
         for part in [
             "40 images of 30 patients",
+            "thresholds: 0.5 for every label",
             "macro AUROC, macro F1",
             "test set has 40 images",
             "| zennas | method | 1 |",

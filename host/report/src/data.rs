@@ -247,6 +247,8 @@ pub struct Trial {
     pub epochs: Vec<Epoch>,
     /// Epoch whose weights were tested.
     pub best_epoch: Option<u32>,
+    /// How thresholds were found, in words (`0.5 for every label`).
+    pub thresholds: String,
     /// Seconds of training.
     pub train_s: f64,
     /// Test predictions, label by label.

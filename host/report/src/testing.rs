@@ -37,6 +37,7 @@ fn method(name: &str, mean: f64) -> Method {
         state: "done".to_owned(),
         epochs: epochs.collect(),
         best_epoch: Some(3),
+        thresholds: "0.5 for every label".to_owned(),
         train_s: 12.5,
         predictions: vec![label("Fracture", &truth), label("Spinous", &[false; 40])],
         ..Trial::default()

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use nashost_report::data::{Baseline, Epoch, LabelResult, Method, Trial, Value};
 
 use super::{network, prediction};
-use crate::run::{
-    RunDir,
-    state::{State, TrialState},
-    summary::{Aggregate, HEADLINE, LabelSummary, Summary},
-    trial::EpochReport,
+use crate::{
+    config::train::Threshold,
+    run::{
+        RunDir,
+        state::{State, TrialState},
+        summary::{Aggregate, HEADLINE, LabelSummary, Summary},
+        trial::EpochReport,
+    },
 };
 
 /// Methods and trivial predictors of a run. What cannot be read is added to `missing`, in words.
@@ -85,6 +88,10 @@ fn one(run: &RunDir, state: &State, trial: &TrialState, missing: &mut Vec<String
         failure: trial.failure().map(|f| format!("{}: {}", f.failure.code, f.failure.message)),
         epochs: trial.epochs.values().map(epoch).collect(),
         best_epoch: test.map(|test| test.checkpoint.epoch),
+        thresholds: match trial.request.eval.threshold {
+            Threshold::Half => "0.5 for every label".to_owned(),
+            Threshold::ValF1 => "the best F1 on the validation part, label by label".to_owned(),
+        },
         train_s: trial.train_seconds(),
         predictions,
     }

@@ -71,8 +71,11 @@ impl Plot {
             .collect()
     }
 
-    /// A line through `points`, thinned to what can be seen.
+    /// A line through `points`, thinned to what can be seen; a dot, if there is but one.
     pub(crate) fn line(&mut self, class: &str, points: &[(f64, f64)], tip: &str) {
+        if points.len() == 1 {
+            return self.dots(class, points, |_| tip.to_owned());
+        }
         let path = path(&thin_line(&self.pixels(points)));
         if !path.is_empty() {
             self.marks.push(html! { path class={ "line " (class) } d=(path) { title { (tip) } } });

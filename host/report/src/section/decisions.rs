@@ -1,4 +1,4 @@
-//! Decisions at the thresholds that the validation part chose.
+//! Decisions at the thresholds of the labels.
 
 use maud::{Markup, html};
 
@@ -22,11 +22,13 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
     (!table.rows.is_empty()).then(|| Section {
         id: "decisions",
         title: "Decisions and thresholds",
-        lead:
-            "A finding is reported where its score is above a threshold. Thresholds come from the validation \
-               part, never from the test part."
-                .to_owned(),
+        lead: "A finding is reported where its score is above the threshold of its label. No threshold was chosen on the \
+               test part."
+            .to_owned(),
         body: html! {
+            @for (_, method) in &shown { @for rule in method.threshold_rules() {
+                p.verdict { "Thresholds of " (method.name) ": " (rule) "." }
+            } }
             (table.markup())
             @for (index, method) in &shown {
                 @if shown.len() == 1 { (figures(*index, method)) }

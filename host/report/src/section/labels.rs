@@ -27,11 +27,7 @@ const DRAWN: [(&str, Option<f64>, &str); 3] = [
         None,
         "How many alarms are right, averaged over all thresholds. Chance is the share of images with the finding.",
     ),
-    (
-        "f1",
-        None,
-        "Balance of findings found and alarms that are right, at the threshold from the validation part.",
-    ),
+    ("f1", None, "Balance of findings found and alarms that are right, at the threshold of the label."),
 ];
 /// Columns where it has none of these.
 const OTHERS: usize = 8;

@@ -83,6 +83,11 @@ fn method_key(data: &ReportData) -> Markup {
 }
 
 impl Method {
+    /// How the thresholds of its trials were found, each way once.
+    pub(crate) fn threshold_rules(&self) -> BTreeSet<&str> {
+        self.trials.iter().map(|trial| trial.thresholds.as_str()).filter(|rule| !rule.is_empty()).collect()
+    }
+
     /// Trials with predictions of `label`.
     fn predictions<'a>(&'a self, label: &'a str) -> impl Iterator<Item = (&'a Trial, &'a LabelScores)> {
         self.trials.iter().filter_map(move |trial| {

@@ -72,20 +72,25 @@ pub(super) fn decode(line: &[u8], seq: u64) -> std::result::Result<Record, LineE
     if rest != format!("{FIELD}{}{END}", check(body)).as_bytes() {
         return Err(LineError::Damaged);
     }
+    let record: Record = serde_json::from_slice(line).map_err(|error| unknown(line, &error))?;
+    if record.v > VERSION {
+        Err(LineError::Newer(record.v))
+    } else if record.seq == seq {
+        Ok(record)
+    } else {
+        Err(LineError::OutOfOrder { found: record.seq, expected: seq })
+    }
+}
+
+/// Why a whole line is no event: a newer version may have events that this one cannot read.
+fn unknown(line: &[u8], error: &serde_json::Error) -> LineError {
     #[derive(Deserialize)]
     struct Version {
         v: u32,
     }
-    let unknown = |error: serde_json::Error| LineError::Unknown(error.to_string());
-    let Version { v } = serde_json::from_slice(line).map_err(unknown)?;
-    if v > VERSION {
-        return Err(LineError::Newer(v));
-    }
-    let record: Record = serde_json::from_slice(line).map_err(unknown)?;
-    if record.seq == seq {
-        Ok(record)
-    } else {
-        Err(LineError::OutOfOrder { found: record.seq, expected: seq })
+    match serde_json::from_slice(line) {
+        Ok(Version { v }) if v > VERSION => LineError::Newer(v),
+        _ => LineError::Unknown(error.to_string()),
     }
 }
 
@@ -156,6 +161,13 @@ mod tests {
     fn newer_versions_and_wrong_numbers_are_named() {
         let newer = Record { v: VERSION + 1, ..record(1, testing::run().remove(0)) };
         assert_eq!(decode(encode(&newer).unwrap().as_bytes(), 1), Err(LineError::Newer(VERSION + 1)));
+        let body = format!("{{\"v\":{},\"seq\":1,\"event\":{{\"type\":\"of-the-future\"}}", VERSION + 1);
+        let line = format!("{body}{FIELD}{}{END}", check(body.as_bytes()));
+        assert_eq!(
+            decode(line.as_bytes(), 1),
+            Err(LineError::Newer(VERSION + 1)),
+            "an event of another form"
+        );
         let line = encode(&record(3, testing::run().remove(0))).unwrap();
         assert_eq!(decode(line.as_bytes(), 2), Err(LineError::OutOfOrder { found: 3, expected: 2 }));
     }
