@@ -112,7 +112,7 @@ impl Link {
     pub(super) fn freeze(&self) -> FrozenLink {
         let (scale, shift) = self.norm.fold();
         FrozenLink {
-            depthwise: self.depthwise.detach(),
+            depthwise: self.depthwise.detach().copy(),
             pointwise: scale_filters(&self.pointwise.detach(), &scale),
             bias: shift,
             stride: self.stride,
