@@ -88,7 +88,7 @@ impl Session<'_> {
     pub(super) fn forget_steps(&self, kept: u64) {
         for steps in self.states().into_iter().filter(|&steps| steps != kept) {
             // A file that stays costs nothing but its room.
-            let _ = fs::remove_file(self.recorder.dir().file(&one_shot_state(steps)));
+            let _ = fs::remove_file(self.recorder.dir().file(one_shot_state(steps)));
         }
     }
 }

@@ -254,12 +254,12 @@ impl Default for SearchConfig {
             layers: 5,
             partial_channels: 4,
             resolution: Some(32),
-            epochs: 12,
+            epochs: 10,
             warm_up: 4,
-            epoch_images: Some(1024),
+            epoch_images: Some(512),
             batch: 32,
-            learning_rate: 0.05,
-            learning_rate_min: 0.001,
+            learning_rate: 0.02,
+            learning_rate_min: 0.0,
             schedule: Schedule::Cosine,
             schedule_epochs: None,
             momentum: 0.9,
@@ -273,7 +273,7 @@ impl Default for SearchConfig {
             value: Value::Loss,
             value_images: 64,
             value_sample: ValueSample::Stratified,
-            samples: 4,
+            samples: 3,
             strata: 2,
             corrections: 0,
             truncation: 0.0,
@@ -502,7 +502,7 @@ mod tests {
         assert!(study.learning_rate_at(7).abs() < 1e-15);
         assert!(study.learning_rate_at(12) > study.learning_rate_at(9));
         let ours = SearchConfig::default();
-        assert_eq!(ours.learning_rate_at(0), 0.05);
+        assert_eq!(ours.learning_rate_at(0), ours.learning_rate);
     }
 
     #[test]
@@ -526,7 +526,7 @@ mod tests {
             assert!(error.contains(reason), "{error}");
         };
         let default = SearchConfig::default;
-        refuse(SearchConfig { warm_up: 12, ..default() }, 2, "leaves no epoch");
+        refuse(SearchConfig { warm_up: 10, ..default() }, 2, "leaves no epoch");
         refuse(SearchConfig { value: Value::Auroc, ..default() }, 2, "have no gradient");
         refuse(SearchConfig { batch: 1, ..default() }, 2, "`batch` is 1");
         refuse(SearchConfig { memory: 1.5, ..default() }, 2, "`memory` is 1.5");

@@ -1,5 +1,7 @@
 //! The supernet beside numbers of the official code.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::path::Path;
 
 use nashost_shapley_supernet::{Geometry, Mixing, Supernet, space};
@@ -147,6 +149,26 @@ fn evaluations_agree() {
             close(&evaluate(masked), &step["logits"], LOGITS);
         }
     }
+}
+
+#[test]
+fn a_frozen_supernet_does_not_follow_training() {
+    let (_, supernet, images) = cases().swap_remove(0);
+    let mixing = Mixing::new(&tables(&alphas()), Device::Cpu);
+    let frozen = supernet.freeze();
+    let logits = || {
+        let _no_grad = tch::no_grad_guard();
+        frozen.evaluate(&frozen.prepare(&images), &mixing)
+    };
+    let before = logits();
+    {
+        let _no_grad = tch::no_grad_guard();
+        supernet.parameters().iter().for_each(|parameter| _ = parameter.detach().zero_());
+    }
+    assert_eq!(before, logits());
+    assert!(
+        supernet.freeze().evaluate(&frozen.prepare(&images), &mixing).abs().max().double_value(&[]) == 0.0
+    );
 }
 
 #[test]

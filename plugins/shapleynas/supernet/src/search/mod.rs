@@ -14,13 +14,15 @@ mod tests;
 mod train;
 mod types;
 
+use std::sync::Arc;
+
 use nashost_plugin_api::seed::{derive_seed, rng};
 use nashost_plugin_torch::gaussian;
 use rand::seq::SliceRandom as _;
 use tch::{Device, Kind, Tensor};
 
 pub use self::{
-    game::{Measure, SupernetGame},
+    game::{Measure, RunningStatistics, SupernetGame},
     roles::RolePlan,
     train::Sgd,
     types::{
@@ -33,7 +35,7 @@ use self::{
     train::{positive_weights, training_loss},
 };
 use crate::{
-    config::{Estimator, SearchConfig},
+    config::{Estimator, Roles, SearchConfig},
     estimator::{Memory, Residuals, Sampled},
     geometry::Geometry,
     labels::Labels,
@@ -54,9 +56,9 @@ pub struct Search {
     sgd: Sgd,
     state: State,
     /// The game of this epoch, kept between steps; follows from the rest.
-    game: Option<SupernetGame<'static>>,
+    game: Option<SupernetGame>,
     /// Labels of the training part, read when first needed.
-    labels: Option<Labels>,
+    labels: Option<Arc<Labels>>,
 }
 
 impl Search {
@@ -81,8 +83,8 @@ impl Search {
             epoch: 0,
             sampling: (config.warm_up == 0).then_some(0),
             done: 0,
-            alphas: drawn(derive_seed(seed, "alphas")),
-            accumulated: drawn(derive_seed(seed, "accumulated")),
+            alphas: drawn(derive_seed(seed, "alphas"))?,
+            accumulated: drawn(derive_seed(seed, "accumulated"))?,
             memory: Memory::default(),
             residuals: Residuals::new(2 * OP_COUNT),
             sampled: Sampled::default(),
@@ -130,22 +132,27 @@ impl Search {
     ///
     /// Fails if labels cannot be had or a role has too few images.
     pub fn plan(&mut self, samples: &dyn Samples) -> Result<&RolePlan, SearchError> {
-        if self.labels.is_none() {
-            self.labels = Some(self.read_labels(samples, Role::Train)?);
-        }
-        let plan = match (self.state.plan.take(), &self.labels) {
-            (None, Some(labels)) => {
-                let validation = match self.setup.config.roles {
-                    crate::config::Roles::Validation => samples.len(Role::Validation),
+        let plan = match self.state.plan.take() {
+            Some(plan) => plan,
+            None => {
+                let validation = match self.config().roles {
+                    Roles::Validation => samples.len(Role::Validation),
                     _ => 0,
                 };
-                let seed = derive_seed(self.setup.seed, "roles");
-                RolePlan::new(&self.setup.config, labels, validation, seed)?
+                let labels = self.labels(samples)?;
+                RolePlan::new(self.config(), &labels, validation, derive_seed(self.setup.seed, "roles"))?
             }
-            (Some(plan), _) => plan,
-            (None, None) => return Err(SearchError::TooFew { images: 0, need: "there are no labels" }),
         };
         Ok(self.state.plan.insert(plan))
+    }
+
+    /// Returns the labels of the training part.
+    fn labels(&mut self, samples: &dyn Samples) -> Result<Arc<Labels>, SearchError> {
+        let labels = match self.labels.take() {
+            Some(labels) => labels,
+            None => Arc::new(self.read_labels(samples, Role::Train)?),
+        };
+        Ok(self.labels.insert(labels).clone())
     }
 
     fn read_labels(&self, samples: &dyn Samples, role: Role) -> Result<Labels, SearchError> {
@@ -181,14 +188,14 @@ impl Search {
         self.game = None;
         let epoch = self.state.epoch;
         let mut places = self.plan(samples)?.weights(epoch);
-        let Some(labels) = &self.labels else { return Err(SearchError::Finished) };
+        let labels = self.labels(samples)?;
         let config = &self.setup.config;
         let seed = |what: &str| derive_seed(self.setup.seed, &format!("{what}/{epoch}"));
         if let Some(most) = config.epoch_images {
             places = labels.sample(&places, most, seed("epoch"));
         }
         places.shuffle(&mut rng(seed("order")));
-        let positive = positive_weights(labels, config.positive_weight);
+        let positive = positive_weights(&labels, config.positive_weight);
         let positive = Tensor::from_slice(&positive).to_kind(Kind::Float).to_device(self.device);
         let mixing = Mixing::new(&softmax(&self.state.alphas), self.device);
         let learning_rate = config.learning_rate_at(epoch);
@@ -323,8 +330,9 @@ fn velocity_name(index: usize) -> String {
     format!("velocity.{index}")
 }
 
-fn drawn(seed: u64) -> Tables {
-    let values = gaussian(seed, &[PLAYERS as i64]);
-    let values: Vec<f64> = values.iter::<f64>().map_or_else(|_| Vec::new(), |values| values.collect());
-    tables(&values.iter().map(|value| FIRST_ALPHAS * value).collect::<Vec<_>>())
+fn drawn(seed: u64) -> Result<Tables, SearchError> {
+    let values = gaussian(seed, &[PLAYERS as i64]).to_kind(Kind::Double) * FIRST_ALPHAS;
+    let values =
+        Vec::try_from(values).map_err(|error: tch::TchError| SearchError::Torch(error.to_string()))?;
+    Ok(tables(&values))
 }

@@ -67,7 +67,7 @@ impl Search {
     }
 
     /// Returns the game of this epoch, and sets it up first if there is none.
-    fn game(&mut self, samples: &mut dyn Samples) -> Result<SupernetGame<'static>, SearchError> {
+    fn game(&mut self, samples: &mut dyn Samples) -> Result<SupernetGame, SearchError> {
         if let Some(game) = self.game.take() {
             return Ok(game);
         }
@@ -76,7 +76,7 @@ impl Search {
     }
 
     /// Keeps the game for the next step, and writes down what it cost.
-    fn keep(&mut self, mut game: SupernetGame<'static>) {
+    fn keep(&mut self, mut game: SupernetGame) {
         let cost = game.take_cost();
         self.state.cost.forward += cost.forward;
         self.state.cost.backward += cost.backward;
@@ -120,7 +120,7 @@ impl Search {
         state.full = Some(walk.full);
         state.partial.resize(PLAYERS, 0.0);
         state.partial.iter_mut().zip(&walk.losses).for_each(|(sum, loss)| *sum += loss / group as f64);
-        if (index + 1) % group == 0 {
+        if (index + 1).is_multiple_of(group) {
             state.sampled.push(std::mem::take(&mut state.partial));
         }
         Ok(What::Walk)
@@ -134,7 +134,7 @@ impl Search {
         let batch_statistics = match settings.norm {
             NormMode::Evaluation => false,
             NormMode::Training => true,
-            NormMode::Alternating => self.state.epoch % 2 == 0,
+            NormMode::Alternating => self.state.epoch.is_multiple_of(2),
         };
         let keep = |player: usize, present: &[bool]| {
             settings.keep_last && official::is_last(player, present, OP_COUNT)
@@ -143,8 +143,8 @@ impl Search {
         let walk = if batch_statistics {
             let batch = self.value_batch(samples, index)?;
             let softmax = softmax(&self.state.alphas);
-            let measure = self.measure();
-            let mut game = SupernetGame::with_batch_statistics(&mut self.supernet, softmax, batch, measure);
+            let mut game =
+                SupernetGame::with_batch_statistics(&self.supernet, softmax, batch, self.measure());
             let walk = walk(&mut game, &order, &keep, &stop)?;
             self.state.cost.forward += game.take_cost().forward;
             walk
@@ -170,13 +170,13 @@ impl Search {
         let epoch = self.state.epoch;
         let SearchConfig { memory, sharpness, estimator, warm_up, epochs, .. } = *self.config();
         let settings = self.config().official.clone();
-        let sampled = std::mem::replace(&mut self.state.sampled, Sampled::default());
+        let sampled = std::mem::take(&mut self.state.sampled);
         let state = &mut self.state;
         let (estimate, values) = if estimator == Estimator::Official {
             let mean = official::scores(sampled.samples());
             let scores = tables(&mean);
-            for cell in 0..2 {
-                let z = official::z_scores(scores[cell].as_flattened(), settings.nan_on_equal);
+            for (cell, scores) in scores.iter().enumerate() {
+                let z = official::z_scores(scores.as_flattened(), settings.nan_on_equal);
                 if z.iter().any(|z| z.is_nan()) {
                     return Err(SearchError::NotANumber { epoch });
                 }
