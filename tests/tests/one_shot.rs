@@ -286,7 +286,7 @@ fn geometry_that_the_supernet_cannot_have_is_refused_before_the_first_epoch() {
     };
     refuse("-s train.resolution=18", "multiples of 4");
     refuse("-s search.channels=6", "not divisible");
-    refuse("-s search.folds=40", "images are too few");
+    refuse("-s search.folds=40", "24 images are too few for 40 folds");
     let dry = format!("{SHAPLEY} --dry-run");
     assert!(sandbox.output(&dry).contains("search on the training images, then train 1 trial(s)"));
 }

@@ -32,6 +32,14 @@ pub enum StrategyError {
     /// A call out of order.
     #[error("the search has not begun")]
     NotBegun,
+    /// More folds than images.
+    #[error("{images} images are too few for {folds} folds; set `folds` to {images} at most")]
+    Folds {
+        /// Training images.
+        images: usize,
+        /// Folds asked for.
+        folds: usize,
+    },
     /// A call too early.
     #[error("the search is not over")]
     NotOver,
@@ -141,6 +149,9 @@ impl OneShot for ShapleyNas {
         let division = Division::new(images, self.config.roles == Roles::Validation);
         let shared = Shared { host: samples, targets: &targets, division };
         let plan = search.plan(&shared)?;
+        if plan.folds.iter().any(Vec::is_empty) {
+            return Err(StrategyError::Folds { images, folds: plan.folds.len() }.into());
+        }
         let plan = OneShotPlan {
             roles: match self.config.roles {
                 Roles::Validation => division.to_string(),

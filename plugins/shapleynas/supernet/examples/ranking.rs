@@ -127,7 +127,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     // Images that have trained nothing.
     let held: Vec<i64> = (1600..1600 + options.images as i64).collect();
-    let mut game = |value| -> Result<SupernetGame<'static>, SamplesError> {
+    let mut game = |value| -> Result<SupernetGame, SamplesError> {
         let batch = digits.batch(Role::Train, &held, Augment::No)?;
         let measure = Measure { value, loss: Loss::CrossEntropy };
         Ok(SupernetGame::new(search.supernet().freeze(), softmax(&tables(&[0.0; PLAYERS])), batch, measure))
@@ -216,7 +216,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn reference(game: &mut SupernetGame<'_>, walks: usize, seed: u64) -> Result<Sampled, SearchError> {
+fn reference(game: &mut SupernetGame, walks: usize, seed: u64) -> Result<Sampled, SearchError> {
     let mut sampled = Sampled::default();
     for index in 0..walks {
         let order = order(PLAYERS, 1, index % 2, &mut rng(derive_seed(seed, &format!("{}", index / 2))));

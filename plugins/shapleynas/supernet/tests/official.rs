@@ -152,6 +152,26 @@ fn evaluations_agree() {
 }
 
 #[test]
+fn a_frozen_supernet_does_not_follow_training() {
+    let (_, supernet, images) = cases().swap_remove(0);
+    let mixing = Mixing::new(&tables(&alphas()), Device::Cpu);
+    let frozen = supernet.freeze();
+    let logits = || {
+        let _no_grad = tch::no_grad_guard();
+        frozen.evaluate(&frozen.prepare(&images), &mixing)
+    };
+    let before = logits();
+    {
+        let _no_grad = tch::no_grad_guard();
+        supernet.parameters().iter().for_each(|parameter| _ = parameter.detach().zero_());
+    }
+    assert_eq!(before, logits());
+    assert!(
+        supernet.freeze().evaluate(&frozen.prepare(&images), &mixing).abs().max().double_value(&[]) == 0.0
+    );
+}
+
+#[test]
 fn training_agrees() {
     for (case, supernet, images) in cases() {
         let alphas = alphas().map(|alpha| alpha.set_requires_grad(true));

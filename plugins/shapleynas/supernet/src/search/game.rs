@@ -28,45 +28,66 @@ pub struct Measure {
 ///
 /// Weights of absent operations are 0; those of the others stay what they are in the full supernet.
 #[derive(Debug)]
-pub struct SupernetGame<'supernet> {
+pub struct SupernetGame<N = RunningStatistics> {
     softmax: Tables,
     batch: Batch,
     measure: Measure,
-    network: Network<'supernet>,
+    network: N,
     cost: Cost,
 }
 
-#[derive(Debug)]
-enum Network<'supernet> {
-    Frozen(Frozen, Vec<Prepared>),
-    // Exclusive, as values move its statistics; and a game may then change threads.
-    BatchStatistics(&'supernet mut Supernet),
+/// A network that gives logits for a mixing.
+trait Logits {
+    fn logits(&self, images: &Tensor, mixing: &Mixing) -> Tensor;
 }
 
-impl SupernetGame<'static> {
+/// A supernet with running statistics, prepared for the game's images.
+#[derive(Debug)]
+pub struct RunningStatistics {
+    frozen: Frozen,
+    prepared: Vec<Prepared>,
+}
+
+impl Logits for RunningStatistics {
+    fn logits(&self, _: &Tensor, mixing: &Mixing) -> Tensor {
+        let logits: Vec<Tensor> =
+            self.prepared.iter().map(|prepared| self.frozen.evaluate(prepared, mixing)).collect();
+        Tensor::cat(&logits, 0)
+    }
+}
+
+impl Logits for &Supernet {
+    fn logits(&self, images: &Tensor, mixing: &Mixing) -> Tensor {
+        self.train(images, mixing)
+    }
+}
+
+impl SupernetGame {
     /// Sets up the game with running statistics.
     pub fn new(frozen: Frozen, softmax: Tables, batch: Batch, measure: Measure) -> Self {
         let images = batch.images.size()[0];
         let chunk = |first| batch.images.narrow(0, first, CHUNK.min(images - first));
         let prepared =
             (0..images).step_by(CHUNK as usize).map(|first| frozen.prepare(&chunk(first))).collect();
-        Self { softmax, batch, measure, network: Network::Frozen(frozen, prepared), cost: Cost::default() }
+        let network = RunningStatistics { frozen, prepared };
+        Self { softmax, batch, measure, network, cost: Cost::default() }
     }
 }
 
-impl<'supernet> SupernetGame<'supernet> {
+impl<'supernet> SupernetGame<&'supernet Supernet> {
     /// Sets up the game with the batch's own statistics. Every value moves the supernet's running
     /// statistics, as in the official code.
     pub fn with_batch_statistics(
-        supernet: &'supernet mut Supernet,
+        supernet: &'supernet Supernet,
         softmax: Tables,
         batch: Batch,
         measure: Measure,
     ) -> Self {
-        let network = Network::BatchStatistics(supernet);
-        Self { softmax, batch, measure, network, cost: Cost::default() }
+        Self { softmax, batch, measure, network: supernet, cost: Cost::default() }
     }
+}
 
+impl<N> SupernetGame<N> {
     /// Returns the images that have passed through the supernet since the last call.
     pub fn take_cost(&mut self) -> Cost {
         std::mem::take(&mut self.cost)
@@ -76,23 +97,12 @@ impl<'supernet> SupernetGame<'supernet> {
         self.batch.images.size()[0] as u64
     }
 
-    fn logits(&self, mixing: &Mixing) -> Tensor {
-        match &self.network {
-            Network::BatchStatistics(supernet) => supernet.train(&self.batch.images, mixing),
-            Network::Frozen(frozen, prepared) => {
-                let logits: Vec<Tensor> =
-                    prepared.iter().map(|prepared| frozen.evaluate(prepared, mixing)).collect();
-                Tensor::cat(&logits, 0)
-            }
-        }
-    }
-
     fn device(&self) -> Device {
         self.batch.images.device()
     }
 }
 
-impl Game for SupernetGame<'_> {
+impl<N: Logits> Game for SupernetGame<N> {
     type Error = SearchError;
 
     fn players(&self) -> usize {
@@ -106,7 +116,7 @@ impl Game for SupernetGame<'_> {
             let Player { cell, edge, op } = Player::at(player);
             tables[cell.index()][edge][op] = 0.0;
         }
-        let logits = self.logits(&Mixing::new(&tables, self.device()));
+        let logits = self.network.logits(&self.batch.images, &Mixing::new(&tables, self.device()));
         self.cost.forward += self.images();
         let Batch { targets, assessed, .. } = &self.batch;
         let Measure { value: measure, loss } = self.measure;
@@ -125,7 +135,9 @@ impl Game for SupernetGame<'_> {
             EDGES as i64,
             OP_COUNT as i64,
         ]);
-        let logits = self.logits(&Mixing::of_tensors([weights.select(0, 0), weights.select(0, 1)]));
+        let logits = self
+            .network
+            .logits(&self.batch.images, &Mixing::of_tensors([weights.select(0, 0), weights.select(0, 1)]));
         let Batch { targets, assessed, .. } = &self.batch;
         let value = bounded_loss(&logits, targets, assessed, self.measure.loss);
         let gradient = Tensor::run_backward(&[&value], &[&mask], false, false).swap_remove(0);

@@ -22,7 +22,7 @@ use rand::seq::SliceRandom as _;
 use tch::{Device, Kind, Tensor};
 
 pub use self::{
-    game::{Measure, SupernetGame},
+    game::{Measure, RunningStatistics, SupernetGame},
     roles::RolePlan,
     train::Sgd,
     types::{
@@ -56,7 +56,7 @@ pub struct Search {
     sgd: Sgd,
     state: State,
     /// The game of this epoch, kept between steps; follows from the rest.
-    game: Option<SupernetGame<'static>>,
+    game: Option<SupernetGame>,
     /// Labels of the training part, read when first needed.
     labels: Option<Arc<Labels>>,
 }
@@ -83,8 +83,8 @@ impl Search {
             epoch: 0,
             sampling: (config.warm_up == 0).then_some(0),
             done: 0,
-            alphas: drawn(derive_seed(seed, "alphas")),
-            accumulated: drawn(derive_seed(seed, "accumulated")),
+            alphas: drawn(derive_seed(seed, "alphas"))?,
+            accumulated: drawn(derive_seed(seed, "accumulated"))?,
             memory: Memory::default(),
             residuals: Residuals::new(2 * OP_COUNT),
             sampled: Sampled::default(),
@@ -330,8 +330,9 @@ fn velocity_name(index: usize) -> String {
     format!("velocity.{index}")
 }
 
-fn drawn(seed: u64) -> Tables {
-    let values = gaussian(seed, &[PLAYERS as i64]);
-    let values: Vec<f64> = values.iter::<f64>().map_or_else(|_| Vec::new(), |values| values.collect());
-    tables(&values.iter().map(|value| FIRST_ALPHAS * value).collect::<Vec<_>>())
+fn drawn(seed: u64) -> Result<Tables, SearchError> {
+    let values = gaussian(seed, &[PLAYERS as i64]).to_kind(Kind::Double) * FIRST_ALPHAS;
+    let values =
+        Vec::try_from(values).map_err(|error: tch::TchError| SearchError::Torch(error.to_string()))?;
+    Ok(tables(&values))
 }

@@ -67,7 +67,7 @@ impl Search {
     }
 
     /// Returns the game of this epoch, and sets it up first if there is none.
-    fn game(&mut self, samples: &mut dyn Samples) -> Result<SupernetGame<'static>, SearchError> {
+    fn game(&mut self, samples: &mut dyn Samples) -> Result<SupernetGame, SearchError> {
         if let Some(game) = self.game.take() {
             return Ok(game);
         }
@@ -76,7 +76,7 @@ impl Search {
     }
 
     /// Keeps the game for the next step, and writes down what it cost.
-    fn keep(&mut self, mut game: SupernetGame<'static>) {
+    fn keep(&mut self, mut game: SupernetGame) {
         let cost = game.take_cost();
         self.state.cost.forward += cost.forward;
         self.state.cost.backward += cost.backward;
@@ -143,8 +143,8 @@ impl Search {
         let walk = if batch_statistics {
             let batch = self.value_batch(samples, index)?;
             let softmax = softmax(&self.state.alphas);
-            let measure = self.measure();
-            let mut game = SupernetGame::with_batch_statistics(&mut self.supernet, softmax, batch, measure);
+            let mut game =
+                SupernetGame::with_batch_statistics(&self.supernet, softmax, batch, self.measure());
             let walk = walk(&mut game, &order, &keep, &stop)?;
             self.state.cost.forward += game.take_cost().forward;
             walk

@@ -111,6 +111,16 @@ fn finish(search: &mut Search, samples: &mut Drawn) -> Vec<Step> {
 }
 
 #[test]
+fn a_search_begins_near_equal_weights_and_can_be_moved_between_threads() {
+    let search = search(&config(), &Drawn::new(24, 3));
+    let found = std::thread::spawn(move || search.result().softmax).join().unwrap();
+    let spread = found.as_flattened().as_flattened().iter().map(|weight| (weight - 1.0 / 7.0).abs());
+    let largest = spread.fold(0.0, f64::max);
+    // Four standard deviations of 1e-3, each moving a weight by a seventh.
+    assert!(largest > 1e-5 && largest < 4e-3 / 7.0, "{largest}");
+}
+
+#[test]
 fn a_search_goes_through_epochs_and_samples() {
     let mut samples = Drawn::new(24, 3);
     let mut search = search(&config(), &samples);
