@@ -142,12 +142,26 @@ impl FrozenLink {
         let padding = self.dilation * (depthwise.size()[2] / 2);
         let spread =
             conv(input, &depthwise, None, [self.stride, padding, self.dilation, depthwise.size()[0]]);
-        let (mut pointwise, mut bias) = (pick(&self.pointwise), pick(&self.bias));
-        if let Some(scale) = scale {
-            (pointwise, bias) = (scale_filters(&pointwise, scale), bias * scale);
-        }
         let groups = rows.map_or(self.edges, |rows| rows.edges) as i64;
-        conv(&spread, &pointwise, Some(&bias), [1, 0, 1, groups])
+        scaled_conv(&spread, (pick(&self.pointwise), pick(&self.bias)), scale, groups)
+    }
+}
+
+/// Returns a 1×1 convolution whose outputs are multiplied by `scale`.
+fn scaled_conv(
+    input: &Tensor,
+    (weight, bias): (Tensor, Tensor),
+    scale: Option<&Tensor>,
+    groups: i64,
+) -> Tensor {
+    let shape = [1, 0, 1, groups];
+    match scale {
+        None => conv(input, &weight, Some(&bias), shape),
+        // A gradient by the filters costs more than one by the outputs.
+        Some(scale) if scale.requires_grad() => {
+            conv(input, &weight, Some(&bias), shape) * scale.view([1, -1, 1, 1])
+        }
+        Some(scale) => conv(input, &scale_filters(&weight, scale), Some(&(bias * scale)), shape),
     }
 }
 
@@ -228,16 +242,13 @@ pub(super) struct FrozenProjection {
 impl FrozenProjection {
     pub(super) fn run(&self, relu: &Tensor, rows: Option<&Rows>, scale: Option<&Tensor>) -> Tensor {
         let pick = |tensor: &Tensor| rows.map_or_else(|| tensor.shallow_clone(), |rows| rows.pick(tensor));
-        let (mut weight, mut bias) = (pick(&self.weight), pick(&self.bias));
-        if let Some(scale) = scale {
-            (weight, bias) = (scale_filters(&weight, scale), bias * scale);
-        }
+        let layer = (pick(&self.weight), pick(&self.bias));
         if self.reductions == 0 {
-            return conv(relu, &weight, Some(&bias), [1, 0, 1, 1]);
+            return scaled_conv(relu, layer, scale, 1);
         }
         let edges = rows.map_or(self.reductions, |rows| rows.edges);
         let input = repeat(&Tensor::cat(&halves(relu), 1), edges);
-        conv(&input, &weight, Some(&bias), [1, 0, 1, 2 * edges as i64])
+        scaled_conv(&input, layer, scale, 2 * edges as i64)
     }
 }
 
