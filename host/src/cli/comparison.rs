@@ -94,30 +94,28 @@ impl Shown {
     }
 
     fn pairs(&self) -> Table {
-        let mut table = Table::new(&[
-            "comparison",
-            "difference",
-            "runs",
-            "test part",
-            "test",
-            "p",
-            "p (Holm)",
-            "δ",
-            "detectable",
-        ]);
+        let mut columns = vec!["comparison", "difference", "over runs"];
+        columns.extend(self.test_part.as_ref().map(|_| "over patients"));
+        columns.extend(["test", "p", "p (Holm)", "δ", "detectable"]);
+        let mut table = Table::new(&columns);
         for pair in &self.report.pairs {
-            let images = self.images(pair).map(|images| interval(images.bca.or(Some(images.percentile))));
-            table.row([
-                json!(format!("{} − {}", pair.method, pair.against)),
-                json!(format!("{:+.4}", pair.difference)),
-                json!(interval(pair.interval)),
-                json!(images.unwrap_or_default()),
-                json!(pair.test),
-                json!(digits(pair.p)),
-                json!(digits(pair.p_holm)),
-                json!(format!("{:+.2}", pair.dominance.cliffs_delta)),
-                json!(digits(pair.detectable)),
+            let mut cells = vec![
+                format!("{} − {}", pair.method, pair.against),
+                format!("{:+.4}", pair.difference),
+                interval(pair.interval),
+            ];
+            if self.test_part.is_some() {
+                let images = self.images(pair).map(|images| images.bca.unwrap_or(images.percentile));
+                cells.push(interval(images));
+            }
+            cells.extend([
+                pair.test.to_owned(),
+                digits(pair.p),
+                digits(pair.p_holm),
+                format!("{:+.2}", pair.dominance.cliffs_delta),
+                digits(pair.detectable),
             ]);
+            table.row(cells.into_iter().map(Value::from));
         }
         table
     }
