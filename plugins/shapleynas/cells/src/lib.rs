@@ -1,7 +1,7 @@
 //! Networks made of cells: the space of DARTS and that of NAS-Bench-201, as graphs. No torch.
 //!
 //! A [`Genotype`] says what the two cells of a DARTS network are; it is read and written as JSON and
-//! as the Python text of the published codes, [derived](derive) from the architecture parameters of a
+//! as the Python text of the published codes, [derived](mod@derive) from the architecture parameters of a
 //! supernet, drawn or mutated. [`Darts`] stacks its cells to a network. [`CellStructure`] and [`Nb201`]
 //! are the same for NAS-Bench-201.
 //!
