@@ -63,6 +63,10 @@ fn too_few_runs_are_told_and_equal_ones_are_not_called_equal() {
     assert!(text.contains("a and b are not distinguishable (p = 0.2500"), "{text}");
     assert!(text.contains("does not mean that they are equal"), "{text}");
     assert!(text.contains("3 pairs of runs cannot give a p below 0.2500"), "{text}");
+    assert!(!text.contains("sees a true difference"), "no difference would have been seen: {text}");
+    let noisy = [sample("a", &[0.5, 0.1, 0.7, 0.2, 0.6, 0.3]), sample("b", &[0.4, 0.3, 0.5, 0.5, 0.3, 0.4])];
+    let text = sentences(&compare(&noisy, &Plan::default()).unwrap(), &Plan::default()).join("\n");
+    assert!(text.contains("a t test of 6 pairs of runs sees a true difference of 0."), "{text}");
     let t = Plan { test: Test::T, ..Plan::default() };
     let report = compare(&[a, b], &t).unwrap();
     assert!(report.pairs[0].p.unwrap() < 0.05 && report.pairs[0].least_p.is_none());

@@ -5,12 +5,13 @@ use super::{Pair, Plan, Report};
 /// Returns sentences about `report` for people: what is not distinguishable, what could not have been,
 /// and what would be needed.
 pub fn sentences(report: &Report, plan: &Plan) -> Vec<String> {
-    let mut sentences: Vec<String> = report.pairs.iter().map(|pair| sentence(pair, plan)).collect();
+    let mut sentences: Vec<String> =
+        report.pairs.iter().map(|pair| sentence(pair, plan, report.family)).collect();
     sentences.extend(out_of_reach(report, plan));
     sentences
 }
 
-fn sentence(pair: &Pair, plan: &Plan) -> String {
+fn sentence(pair: &Pair, plan: &Plan, family: usize) -> String {
     let Pair { method, against, difference, .. } = pair;
     let Some(p) = pair.p_holm else {
         let why = pair.why.as_deref().unwrap_or("there is no p");
@@ -31,9 +32,12 @@ fn sentence(pair: &Pair, plan: &Plan) -> String {
             p_text(found.p)
         );
     }
-    let detectable = pair.detectable.map_or_else(String::new, |least| {
+    // Where no result could have been significant, what a t test would see is beside the point.
+    let detectable = pair.detectable.filter(|_| within_reach(pair, plan, family));
+    let detectable = detectable.map_or_else(String::new, |least| {
         format!(
-            "; {} runs see a true difference of {least:.4} with {:.0} % probability, and smaller ones more rarely",
+            "; a t test of {} runs sees a true difference of {least:.4} with {:.0} % probability, and smaller ones \
+             more rarely",
             runs(pair),
             100.0 * plan.power
         )
@@ -51,11 +55,15 @@ fn runs(pair: &Pair) -> String {
     }
 }
 
+/// Whether some result of so many runs would have been significant in a family of so many tests.
+fn within_reach(pair: &Pair, plan: &Plan, family: usize) -> bool {
+    pair.least_p.is_none_or(|least| least * (family as f64) < plan.alpha)
+}
+
 /// Pairs that could not have been told apart whatever came out.
 fn out_of_reach(report: &Report, plan: &Plan) -> Option<String> {
     let family = report.family;
-    let reach = |pair: &&Pair| pair.least_p.is_some_and(|least| least * family as f64 >= plan.alpha);
-    let pair = report.pairs.iter().find(reach)?;
+    let pair = report.pairs.iter().find(|pair| !within_reach(pair, plan, family))?;
     let least = pair.least_p?;
     let adjusted = (least * family as f64).min(1.0);
     let holm = if family > 1 {
