@@ -1,6 +1,7 @@
 //! `nashost report`, and its page in a real browser where there is one.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::print_stderr, reason = "a test that skips something says so")]
 
 use std::{fs, path::Path};
 
