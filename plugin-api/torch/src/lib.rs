@@ -5,6 +5,7 @@
 //! All random numbers come from portable generators, except dropout masks, which libtorch draws.
 
 mod checkpoint;
+mod convolution;
 mod device;
 mod error;
 mod floats;
@@ -20,6 +21,7 @@ mod run;
 mod weights;
 
 pub use checkpoint::to_safetensors;
+pub use convolution::conv2d;
 pub use device::{channels_last, parse_device};
 pub use error::{CheckpointProblem, TorchError};
 pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};

@@ -3,7 +3,7 @@
 use nashost_plugin_api::graph::{Op, Source, Window};
 use tch::{TchError, Tensor};
 
-use crate::{Network, TorchError, Weights, channels_last, error::concise, network::Step};
+use crate::{Network, TorchError, Weights, channels_last, conv2d, error::concise, network::Step};
 
 /// How a network runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ pub fn apply(
     match op {
         Op::Conv { window, group, .. } => {
             let Sizes { strides, pads, dilations, .. } = Sizes::of(window);
-            x.f_conv2d(&tensors[0], tensors.get(1), strides, pads, dilations, *group as i64)
+            conv2d(x, &tensors[0], tensors.get(1), strides, pads, dilations, *group as i64)
         }
         Op::BatchNormalization { epsilon, momentum } => {
             let train = mode == Mode::Train;
