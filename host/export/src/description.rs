@@ -1,5 +1,6 @@
 //! What a reader of an exported network must know.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub enum Input {
 }
 
 /// Mean and standard deviation of the training images, on pixels from 0 to 1, one per stored channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Normalisation {
     /// Means.
     pub mean: Vec<f64>,
@@ -47,7 +48,7 @@ pub struct Description {
     pub checkpoint_sha256: String,
     /// Labels, in the order of the scores.
     pub labels: Vec<String>,
-    /// Threshold of each label, chosen on the validation part: a score of at least this is a finding.
+    /// Threshold of each label, from the validation part or 0.5: a score above it is a finding.
     pub thresholds: Vec<f64>,
     /// What the model takes.
     pub input: Input,

@@ -15,6 +15,7 @@ mod proto;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod wire;
 
 pub use description::{Description, Input, Normalisation};
 pub use error::ExportError;

@@ -1,7 +1,6 @@
 //! A whole model in ONNX.
 
 use nashost_plugin_api::graph::{Graph, Shape, Source};
-use prost::Message as _;
 
 use crate::{
     Description, ExportError, Input, Normalisation,
@@ -32,6 +31,12 @@ const MAX_BYTES: usize = i32::MAX as usize;
 /// Fails if the graph is not valid, if weights or description do not fit it, or if the file would be
 /// beyond ONNX's limit.
 pub fn to_onnx(graph: &Graph, weights: &[u8], description: &Description) -> Result<Vec<u8>, ExportError> {
+    let bytes = model(graph, weights, description)?.fields().into_bytes();
+    if bytes.len() > MAX_BYTES { Err(ExportError::TooLarge(bytes.len())) } else { Ok(bytes) }
+}
+
+/// The model before it is encoded.
+pub(crate) fn model(graph: &Graph, weights: &[u8], description: &Description) -> Result<Model, ExportError> {
     let resolved = graph.resolve()?;
     let labels = description.labels.len();
     let answer = resolved.shapes[resolved.output];
@@ -65,20 +70,17 @@ pub fn to_onnx(graph: &Graph, weights: &[u8], description: &Description) -> Resu
         ir_version: IR_VERSION,
         producer_name: "nashost".to_owned(),
         producer_version: description.nashost.clone(),
-        graph: Some(crate::proto::Graph {
+        graph: crate::proto::Graph {
             node: writer.nodes,
             name: format!("{} of run {}", description.trial, description.run_id),
             initializer: writer.constants,
             input: vec![ValueInfo::batch(IMAGES, &sizes)],
             output: outputs.to_vec(),
-        }),
+        },
         opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
         metadata_props: description.entries().into_iter().map(|(key, value)| Entry { key, value }).collect(),
     };
-    match model.encoded_len() {
-        length if length > MAX_BYTES => Err(ExportError::TooLarge(length)),
-        _ => Ok(model.encode_to_vec()),
-    }
+    Ok(model)
 }
 
 /// Adds `(pixel − mean) / deviation`, and the repetition of grey; returns the name of the result.

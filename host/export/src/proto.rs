@@ -3,96 +3,139 @@
 //! Field numbers are those of `onnx.proto` (ONNX 1.16, IR version 9). Fields that a reader may ask
 //! about ("is it set?") are optional here, so that a zero is written too.
 
+use crate::wire::Fields;
+
 /// `TensorProto.DataType.FLOAT`.
 pub(crate) const FLOAT: i32 = 1;
 /// `TensorProto.DataType.INT64`.
 pub(crate) const INT64: i32 = 7;
 
 /// `AttributeProto.AttributeType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum AttributeType {
-    Undefined = 0,
     Float = 1,
     Int = 2,
     String = 3,
     Ints = 7,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Model {
-    #[prost(int64, tag = "1")]
     pub(crate) ir_version: i64,
-    #[prost(string, tag = "2")]
     pub(crate) producer_name: String,
-    #[prost(string, tag = "3")]
     pub(crate) producer_version: String,
-    #[prost(message, optional, tag = "7")]
-    pub(crate) graph: Option<Graph>,
-    #[prost(message, repeated, tag = "8")]
+    pub(crate) graph: Graph,
     pub(crate) opset_import: Vec<OperatorSet>,
-    #[prost(message, repeated, tag = "14")]
     pub(crate) metadata_props: Vec<Entry>,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+impl Model {
+    pub(crate) fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        out.int(1, self.ir_version);
+        out.bytes(2, self.producer_name.as_bytes());
+        out.bytes(3, self.producer_version.as_bytes());
+        out.message(7, self.graph.fields());
+        self.opset_import.iter().for_each(|message| out.message(8, message.fields()));
+        self.metadata_props.iter().for_each(|message| out.message(14, message.fields()));
+        out
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct OperatorSet {
-    #[prost(string, tag = "1")]
     pub(crate) domain: String,
-    #[prost(int64, tag = "2")]
     pub(crate) version: i64,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+impl OperatorSet {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        out.bytes(1, self.domain.as_bytes());
+        out.int(2, self.version);
+        out
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Entry {
-    #[prost(string, tag = "1")]
     pub(crate) key: String,
-    #[prost(string, tag = "2")]
     pub(crate) value: String,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+impl Entry {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        out.bytes(1, self.key.as_bytes());
+        out.bytes(2, self.value.as_bytes());
+        out
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Graph {
-    #[prost(message, repeated, tag = "1")]
     pub(crate) node: Vec<Node>,
-    #[prost(string, tag = "2")]
     pub(crate) name: String,
-    #[prost(message, repeated, tag = "5")]
     pub(crate) initializer: Vec<Tensor>,
-    #[prost(message, repeated, tag = "11")]
     pub(crate) input: Vec<ValueInfo>,
-    #[prost(message, repeated, tag = "12")]
     pub(crate) output: Vec<ValueInfo>,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+impl Graph {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        self.node.iter().for_each(|message| out.message(1, message.fields()));
+        out.bytes(2, self.name.as_bytes());
+        self.initializer.iter().for_each(|message| out.message(5, message.fields()));
+        self.input.iter().for_each(|message| out.message(11, message.fields()));
+        self.output.iter().for_each(|message| out.message(12, message.fields()));
+        out
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Node {
-    #[prost(string, repeated, tag = "1")]
     pub(crate) input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
     pub(crate) output: Vec<String>,
-    #[prost(string, tag = "3")]
     pub(crate) name: String,
-    #[prost(string, tag = "4")]
     pub(crate) op_type: String,
-    #[prost(message, repeated, tag = "5")]
     pub(crate) attribute: Vec<Attribute>,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+impl Node {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        self.input.iter().for_each(|text| out.bytes(1, text.as_bytes()));
+        self.output.iter().for_each(|text| out.bytes(2, text.as_bytes()));
+        out.bytes(3, self.name.as_bytes());
+        out.bytes(4, self.op_type.as_bytes());
+        self.attribute.iter().for_each(|message| out.message(5, message.fields()));
+        out
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Attribute {
-    #[prost(string, tag = "1")]
     pub(crate) name: String,
-    #[prost(float, optional, tag = "2")]
     pub(crate) f: Option<f32>,
-    #[prost(int64, optional, tag = "3")]
     pub(crate) i: Option<i64>,
-    #[prost(bytes = "vec", optional, tag = "4")]
     pub(crate) s: Option<Vec<u8>>,
-    #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(crate) ints: Vec<i64>,
-    #[prost(enumeration = "AttributeType", tag = "20")]
     pub(crate) r#type: i32,
+}
+
+impl Attribute {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        out.bytes(1, self.name.as_bytes());
+        self.f.iter().for_each(|&value| out.float(2, value));
+        self.i.iter().for_each(|&value| out.int(3, value));
+        self.s.iter().for_each(|value| out.bytes(4, value));
+        self.ints.iter().for_each(|&value| out.int(8, value));
+        out.int(20, self.r#type.into());
+        out
+    }
 }
 
 impl Attribute {
@@ -114,21 +157,28 @@ impl Attribute {
     }
 
     fn of(name: &str, kind: AttributeType) -> Self {
-        Self { name: name.to_owned(), r#type: kind.into(), ..Self::default() }
+        Self { name: name.to_owned(), r#type: kind as i32, ..Self::default() }
     }
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Tensor {
-    #[prost(int64, repeated, packed = "false", tag = "1")]
     pub(crate) dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
     pub(crate) data_type: i32,
-    #[prost(string, tag = "8")]
     pub(crate) name: String,
     /// Little-endian.
-    #[prost(bytes = "vec", tag = "9")]
     pub(crate) raw_data: Vec<u8>,
+}
+
+impl Tensor {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        self.dims.iter().for_each(|&value| out.int(1, value));
+        out.int(2, self.data_type.into());
+        out.bytes(8, self.name.as_bytes());
+        out.bytes(9, &self.raw_data);
+        out
+    }
 }
 
 impl Tensor {
@@ -143,12 +193,19 @@ impl Tensor {
     }
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct ValueInfo {
-    #[prost(string, tag = "1")]
     pub(crate) name: String,
-    #[prost(message, optional, tag = "2")]
-    pub(crate) r#type: Option<Type>,
+    pub(crate) r#type: Type,
+}
+
+impl ValueInfo {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        out.bytes(1, self.name.as_bytes());
+        out.message(2, self.r#type.fields());
+        out
+    }
 }
 
 impl ValueInfo {
@@ -157,37 +214,65 @@ impl ValueInfo {
         let batch = Dimension { dim_value: None, dim_param: Some("batch".to_owned()) };
         let fixed = sizes.iter().map(|&size| Dimension { dim_value: Some(size), dim_param: None });
         let shape = TensorShape { dim: std::iter::once(batch).chain(fixed).collect() };
-        let tensor_type = Some(TensorType { elem_type: FLOAT, shape: Some(shape) });
-        Self { name: name.to_owned(), r#type: Some(Type { tensor_type }) }
+        let tensor_type = TensorType { elem_type: FLOAT, shape };
+        Self { name: name.to_owned(), r#type: Type { tensor_type } }
     }
 }
 
 /// `TypeProto`; the one member of its `oneof` that is used here.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Type {
-    #[prost(message, optional, tag = "1")]
-    pub(crate) tensor_type: Option<TensorType>,
+    pub(crate) tensor_type: TensorType,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+impl Type {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        out.message(1, self.tensor_type.fields());
+        out
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct TensorType {
-    #[prost(int32, tag = "1")]
     pub(crate) elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    pub(crate) shape: Option<TensorShape>,
+    pub(crate) shape: TensorShape,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+impl TensorType {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        out.int(1, self.elem_type.into());
+        out.message(2, self.shape.fields());
+        out
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct TensorShape {
-    #[prost(message, repeated, tag = "1")]
     pub(crate) dim: Vec<Dimension>,
 }
 
+impl TensorShape {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        self.dim.iter().for_each(|message| out.message(1, message.fields()));
+        out
+    }
+}
+
 /// `TensorShapeProto.Dimension`; exactly one of its fields is set.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Dimension {
-    #[prost(int64, optional, tag = "1")]
     pub(crate) dim_value: Option<i64>,
-    #[prost(string, optional, tag = "2")]
     pub(crate) dim_param: Option<String>,
+}
+
+impl Dimension {
+    fn fields(&self) -> Fields {
+        let mut out = Fields::default();
+        self.dim_value.iter().for_each(|&value| out.int(1, value));
+        self.dim_param.iter().for_each(|text| out.bytes(2, text.as_bytes()));
+        out
+    }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nashost_plugin_api::graph::{Graph, GraphBuilder, INPUT, Op, Pool, Window};
-use prost::Message as _;
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::*;
@@ -95,12 +94,11 @@ fn description(input: Input, mean: &[f64]) -> Description {
 
 fn model(input: Input, mean: &[f64]) -> Model {
     let graph = everything();
-    let bytes = to_onnx(&graph, &weights(&graph, plain), &description(input, mean)).unwrap();
-    Model::decode(&*bytes).unwrap()
+    crate::model::model(&graph, &weights(&graph, plain), &description(input, mean)).unwrap()
 }
 
 fn nodes(model: &Model) -> BTreeMap<&str, &Node> {
-    let nodes = &model.graph.as_ref().unwrap().node;
+    let nodes = &model.graph.node;
     nodes.iter().map(|node| (node.name.as_str(), node)).collect()
 }
 
@@ -113,10 +111,10 @@ fn a_model_says_what_it_takes_and_answers() {
     let model = model(Input::Normalised, &[0.5]);
     assert_eq!((model.ir_version, model.producer_version.as_str()), (IR_VERSION, "1.2.3"));
     assert_eq!((model.opset_import.len(), model.opset_import[0].version), (1, OPSET));
-    let graph = model.graph.as_ref().unwrap();
+    let graph = &model.graph;
     let shape = |value: &proto::ValueInfo| {
-        let tensor = value.r#type.as_ref().unwrap().tensor_type.as_ref().unwrap();
-        let dims = tensor.shape.as_ref().unwrap().dim.iter();
+        let tensor = &value.r#type.tensor_type;
+        let dims = tensor.shape.dim.iter();
         dims.map(|dim| dim.dim_param.clone().unwrap_or_else(|| dim.dim_value.unwrap().to_string()))
             .collect::<Vec<_>>()
             .join(" ")
@@ -140,7 +138,7 @@ fn a_model_says_what_it_takes_and_answers() {
 fn every_value_is_made_once_and_before_it_is_read() {
     for mean in [&[0.5][..], &[0.1, 0.2, 0.3]] {
         let model = model(Input::Pixels, mean);
-        let graph = model.graph.as_ref().unwrap();
+        let graph = &model.graph;
         let mut known: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
         known.push(IMAGES);
         for node in &graph.node {
@@ -196,8 +194,7 @@ fn windows_that_reach_beyond_the_padding_do_not_count_what_is_there() {
     let fc = g.gemm("fc", &flat, 2, false);
     let graph = g.finish(&fc, &both).unwrap();
     let description = Description { input_shape: [1, 6, 6], ..description(Input::Pixels, &[0.5]) };
-    let bytes = to_onnx(&graph, &weights(&graph, plain), &description).unwrap();
-    let model = Model::decode(&*bytes).unwrap();
+    let model = crate::model::model(&graph, &weights(&graph, plain), &description).unwrap();
     let nodes = nodes(&model);
     assert_eq!(nodes["counted.padded"].op_type, "Pad");
     assert_eq!(nodes["counted"].input, ["counted.padded"]);
@@ -210,7 +207,7 @@ fn windows_that_reach_beyond_the_padding_do_not_count_what_is_there() {
 #[test]
 fn weights_are_carried_over_bit_by_bit_and_constant_images_are_not_divided_by_zero() {
     let model = model(Input::Pixels, &[0.25]);
-    let graph = model.graph.as_ref().unwrap();
+    let graph = &model.graph;
     let tensor = |name: &str| graph.initializer.iter().find(|tensor| tensor.name == name).unwrap();
     assert_eq!(tensor("fc.bias").raw_data, [0.5_f32, 1.5].map(f32::to_le_bytes).concat());
     assert_eq!(tensor("grouped.weight").dims, [4, 1, 3, 3]);
@@ -267,4 +264,59 @@ fn operators_that_nobody_knows_are_refused() {
     broken.nodes[3].inputs = vec!["nothing".to_owned()];
     let error = to_onnx(&broken, &[], &description(Input::Pixels, &[0.5])).unwrap_err();
     assert!(matches!(error, ExportError::Graph(_)), "{error}");
+}
+
+/// The one field `number` of a message.
+fn field<'a>(message: &'a [u8], number: u64) -> &'a [u8] {
+    let found: Vec<_> = wire::read(message).into_iter().filter(|(n, _)| *n == number).collect();
+    match found[..] {
+        [(_, wire::Value::Bytes(bytes))] => bytes,
+        _ => panic!("field {number}: {found:?}"),
+    }
+}
+
+/// Field numbers are those of `onnx.proto`.
+#[test]
+fn the_file_is_a_protocol_buffer_of_onnx() {
+    let graph = everything();
+    let described = description(Input::Pixels, &[0.5]);
+    let bytes = to_onnx(&graph, &weights(&graph, plain), &described).unwrap();
+    let model = wire::read(&bytes);
+    assert_eq!(model[0], (1, wire::Value::Int(IR_VERSION)));
+    assert_eq!(field(&bytes, 2), b"nashost");
+    assert_eq!(wire::read(field(&bytes, 8)), [(1, wire::Value::Bytes(b"")), (2, wire::Value::Int(OPSET))]);
+    let keys: Vec<_> = model
+        .iter()
+        .filter_map(|(n, value)| match value {
+            wire::Value::Bytes(entry) if *n == 14 => Some(field(entry, 1)),
+            _ => None,
+        })
+        .collect();
+    assert!(keys.contains(&&b"nashost.thresholds"[..]) && keys.len() == 13, "{keys:?}");
+    let network = field(&bytes, 7);
+    assert_eq!(field(field(network, 11), 1), b"images");
+    let conv = wire::read(network)
+        .into_iter()
+        .find_map(|(n, value)| match value {
+            wire::Value::Bytes(node) if n == 1 && field(node, 4) == b"Conv" => Some(node),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(field(conv, 3), b"stem");
+    let attributes: Vec<_> = wire::read(conv).into_iter().filter(|(n, _)| *n == 5).collect();
+    let wire::Value::Bytes(kernel) = attributes[0].1 else { panic!() };
+    let int = wire::Value::Int;
+    assert_eq!(
+        wire::read(kernel),
+        [(1, wire::Value::Bytes(b"kernel_shape")), (8, int(3)), (8, int(3)), (20, int(7))]
+    );
+    let bias = wire::read(network)
+        .into_iter()
+        .find_map(|(n, value)| match value {
+            wire::Value::Bytes(tensor) if n == 5 && field(tensor, 8) == b"fc.bias" => Some(tensor),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(wire::read(bias)[..2], [(1, int(2)), (2, int(1))]);
+    assert_eq!(field(bias, 9), [0.5_f32, 1.5].map(f32::to_le_bytes).concat());
 }

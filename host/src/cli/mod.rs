@@ -7,9 +7,11 @@ mod crash;
 mod data;
 pub mod doctor;
 pub mod explain;
+mod export;
 mod external;
 pub mod output;
 mod plugin;
+mod predict;
 mod repeat;
 mod resume;
 mod run;
@@ -182,6 +184,8 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::SelfCheck(args) => self_check::command(&args, context),
         Command::Show(args) => runs::show(&args, context),
         Command::Runs(args) => runs::runs(&args, context),
+        Command::Export(args) => export::command(&args, context),
+        Command::Predict(args) => predict::command(&args, context),
         Command::Rebuild(args) => runs::rebuild(&args, context),
         Command::Clean(args) => runs::clean(&args, context),
         Command::Config(command) => config::command(command, context),

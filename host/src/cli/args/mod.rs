@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod export;
 mod global;
 mod plugin;
 mod run;
@@ -9,6 +10,7 @@ mod study;
 
 pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
+pub use export::{ExportArgs, PredictArgs};
 pub use global::{Color, Format, GlobalArgs};
 pub use plugin::{PluginArgs, PluginCommand};
 pub use run::{
@@ -67,6 +69,10 @@ pub enum Command {
     Show(ShowArgs),
     /// Lists runs.
     Runs(RunsArgs),
+    /// Writes a trained network for other programs.
+    Export(ExportArgs),
+    /// Scores images with a trained network.
+    Predict(PredictArgs),
     /// Writes the tables and the summary of a run again, from its events.
     Rebuild(RebuildArgs),
     /// Removes files of runs that nothing needs any more.
