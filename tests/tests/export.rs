@@ -45,7 +45,8 @@ fn files_are_complete_and_described(sandbox: &Sandbox, run: &Run) {
     assert_eq!(described["input_shape"], serde_json::json!([1, 16, 16]));
     assert_eq!(described["labels"], serde_json::json!(["bone", "normal"]));
     sandbox.output("export latest --as safetensors --to tensors --trial 2");
-    let model: Value = serde_json::from_slice(&fs::read(sandbox.path("tensors/model.json")).unwrap()).unwrap();
+    let model: Value =
+        serde_json::from_slice(&fs::read(sandbox.path("tensors/model.json")).unwrap()).unwrap();
     assert_eq!((&model["trial"], &model["input"]), (&"T0002".into(), &"normalised".into()));
     assert_eq!(model["run_id"], run.0.file_name().unwrap().to_str().unwrap());
     let graph = fs::read_to_string(sandbox.path("tensors/graph.json")).unwrap();
@@ -92,12 +93,16 @@ fn unusable_images_are_listed(sandbox: &Sandbox, set: &Set) {
         .stderr(contains("set/cut.png: "))
         .stderr(contains("set/gone.png: "));
     let rows = table(&sandbox.path("listed.csv"));
-    let usable: Vec<_> = rows.iter().filter(|row| !row["score"].is_empty()).map(|row| &row["image"]).collect();
+    let usable: Vec<_> =
+        rows.iter().filter(|row| !row["score"].is_empty()).map(|row| &row["image"]).collect();
     assert_eq!(usable, ["set/0.png", "set/0.png", "set/2.png", "set/2.png"]);
     assert!(rows.iter().all(|row| row["score"].is_empty() != row["why"].is_empty()));
     let all = scores(table(&sandbox.path("all.csv")), "image", "score");
     let score: f64 = rows[6]["score"].parse().unwrap();
-    assert!((score - all[&("2.png".to_owned(), rows[6]["label"].clone())]).abs() < 1e-5, "rows keep their images");
+    assert!(
+        (score - all[&("2.png".to_owned(), rows[6]["label"].clone())]).abs() < 1e-5,
+        "rows keep their images"
+    );
 }
 
 fn what_cannot_be_done_is_said(sandbox: &Sandbox, run: &Run) {
@@ -152,7 +157,8 @@ fn onnxruntime_and_torch_give_the_same_scores() {
         fs::create_dir(sandbox.path("images")).unwrap();
         let mut raw = Vec::new();
         for number in 0..10_u32 {
-            let pixel = |x: u32, y: u32| image::Luma([((number * 91 + x * (number + 3) + y * 7) % 256) as u8]);
+            let pixel =
+                |x: u32, y: u32| image::Luma([((number * 91 + x * (number + 3) + y * 7) % 256) as u8]);
             let image = image::GrayImage::from_fn(SIDE, SIDE, pixel);
             image.save(sandbox.path(&format!("images/{number}.png"))).unwrap();
             raw.extend(image.into_raw());

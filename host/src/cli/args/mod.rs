@@ -10,7 +10,7 @@ mod study;
 
 pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
-pub use export::{ExportArgs, PredictArgs};
+pub use export::{ExportArgs, ExportFormat, ExportInput, PredictArgs};
 pub use global::{Color, Format, GlobalArgs};
 pub use plugin::{PluginArgs, PluginCommand};
 pub use run::{
