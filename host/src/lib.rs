@@ -7,6 +7,7 @@ pub mod deterministic;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+mod export;
 mod pipeline;
 pub mod plugin;
 pub mod report;

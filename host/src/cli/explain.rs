@@ -28,7 +28,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0207", "selection on the test part", "Checkpoints, thresholds and hyper-parameters are chosen on the validation part. The test part is looked at once, at the end, for the configuration that was frozen before. Choosing on it makes the reported values too good, so no configuration can ask for it."),
     ("E0208", "the configuration is for another version", "The key `nashost` names the versions that a configuration is for, and this is none of them. Install one of them, or change the key if you know that the configuration still means what you want."),
     ("E0209", "a plugin's schema is broken", "A component publishes a JSON Schema of its settings, and this one is not valid. Its settings cannot be checked. Tell the author of the plugin."),
-    ("E0210", "a file is in the way", "`nashost config init` does not overwrite files. Name another file, or say `-y`."),
+    ("E0210", "a file is in the way", "`nashost config init`, `export` and `predict` do not overwrite files. Name another file, or say `-y`. Folders are never replaced."),
     ("E0211", "a file cannot be written", "The system refused to write the file. Look at the permissions of its folder and at the free space."),
     ("E0220", "a budget that cannot be counted", "`[[search.budget]]` names a kind that neither the host (`params`, `macs`, `layers`), nor a counter of the search space (`official.params`, …), nor an architecture metric answers. The message lists what there is."),
     ("E0221", "strategy and space do not fit", "The strategy only works with some spaces, or the architecture is a single network and not a space. Leave out `[search]` to train it as it is, or name a space such as `superres` in `[arch]`. A strategy that learns from images sees them at `train.resolution`, so `search.resolution` cannot be another."),
@@ -133,6 +133,12 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0913", "the study is being worked on", "Another process holds the study's folder. Wait for it, or stop it; what it has finished is kept."),
     ("E0915", "the process of a run cannot be started", "A study makes each run in a process of its own. The system refused to start one, most likely for want of memory or processes, or because the program was moved."),
     ("E0916", "runs of the study failed", "The message names the first one and its reason; summary.json and the logs have all. Without `--keep-going` nothing more is started after a failure. `--retry-failed` makes failed runs again."),
+    ("E0920", "no trained network", "The run has no such trial, or the trial has no result. `nashost show` lists the trials of a run; `best` is the one that was best on the validation part."),
+    ("E0921", "a checkpoint cannot be used", "The weights that the run names are gone or are not what the run wrote, so nothing is made of them. `nashost clean --keep` removes checkpoints of all but the best trials."),
+    ("E0922", "a run without normalisation", "Networks are used with the mean and the deviation that they were trained with. Runs of the first versions of nashost did not record them; `nashost repeat` makes such a run again."),
+    ("E0923", "a network cannot be exported", "The message says what the format cannot hold, or what libtorch refused. Weights must be those of the graph, in 32 bits; an ONNX file is smaller than 2 GiB."),
+    ("E0924", "images cannot be listed", "`nashost predict` takes a folder of PNG, JPEG and TIFF files, or a CSV file with a column that names files relative to its folder (`--column`, `image` if left out)."),
+    ("E0925", "images that have no scores", "Some images are missing, damaged or of an unsupported kind. The message names each and says why, and so does the column `why` of the answer, in which all other images have their scores."),
 ];
 
 /// Returns the code if it is one of nashost's.

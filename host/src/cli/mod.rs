@@ -9,9 +9,11 @@ mod crash;
 mod data;
 pub mod doctor;
 pub mod explain;
+mod export;
 mod external;
 pub mod output;
 mod plugin;
+mod predict;
 mod proxy_check;
 mod repeat;
 mod report;
@@ -193,6 +195,8 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Stats(args) => stats::command(&args, context),
         Command::ProxyCheck(args) => proxy_check::command(&args, context),
         Command::Reproduce(command) => reproduce::command(&command, context),
+        Command::Export(args) => export::command(&args, context),
+        Command::Predict(args) => predict::command(&args, context),
         Command::Rebuild(args) => runs::rebuild(&args, context),
         Command::Clean(args) => runs::clean(&args, context),
         Command::Config(command) => config::command(command, context),

@@ -1,6 +1,9 @@
 //! Decoding all images of a dataset once, to squares of one resolution.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use fast_image_resize::{
     FilterType, PixelType as ResizeType, ResizeAlg, ResizeOptions, Resizer,
@@ -28,13 +31,13 @@ pub(super) struct Decoded {
 }
 
 /// One image, resized to channels × rows × columns.
-struct Square {
+pub(super) struct Square {
     digest: [u8; 32],
     dtype: PixelType,
     data: Vec<u8>,
 }
 
-/// Decodes and resizes all images in parallel. If any has 16 bits, all get 16 bits.
+/// Decodes and resizes all images.
 ///
 /// # Errors
 ///
@@ -46,18 +49,12 @@ pub(super) fn decode_all(
     resolution: usize,
     progress: Progress<'_>,
 ) -> Result<Decoded> {
-    let done = AtomicUsize::new(0);
-    let decode = |index: usize| {
-        let pixels = source.pixels(index).map_err(|error| error.message);
-        let square = pixels.and_then(|pixels| square(&pixels, channels, resolution));
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1, records.len());
-        square.map_err(|reason| format!("image \"{}\": {reason}", records[index].id))
-    };
     let (mut squares, mut errors) = (Vec::with_capacity(records.len()), Vec::new());
-    for decoded in (0..records.len()).into_par_iter().map(decode).collect::<Vec<_>>() {
-        match decoded {
+    let decoded = decode_each(source, 0..records.len(), channels, resolution, progress);
+    for (outcome, record) in decoded.into_iter().zip(records) {
+        match outcome {
             Ok(square) => squares.push(square),
-            Err(error) => errors.push(error),
+            Err(reason) => errors.push(format!("image \"{}\": {reason}", record.id)),
         }
     }
     if !errors.is_empty() {
@@ -65,10 +62,33 @@ pub(super) fn decode_all(
         return Err(Error::new(Exit::Usage, "E0302", message)
             .help("repair these files or remove their rows; `nashost data check` looks at everything"));
     }
+    Ok(join(squares, channels, resolution))
+}
+
+/// Decodes and resizes the images `indices` in parallel; one that cannot be used says why.
+pub(super) fn decode_each(
+    source: &dyn ImageSource,
+    indices: Range<usize>,
+    channels: usize,
+    resolution: usize,
+    progress: Progress<'_>,
+) -> Vec<std::result::Result<Square, String>> {
+    let (done, images) = (AtomicUsize::new(0), indices.len());
+    let decode = |index: usize| {
+        let pixels = source.pixels(index).map_err(|error| error.message);
+        let square = pixels.and_then(|pixels| square(&pixels, channels, resolution));
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1, images);
+        square
+    };
+    indices.into_par_iter().map(decode).collect()
+}
+
+/// Joins images to one array. If any has 16 bits, all get 16 bits.
+pub(super) fn join(squares: Vec<Square>, channels: usize, resolution: usize) -> Decoded {
     let deep = squares.iter().any(|square| square.dtype == PixelType::U16);
     let dtype = if deep { PixelType::U16 } else { PixelType::U8 };
     let mut hash = Sha256::new();
-    let mut data = Vec::with_capacity(records.len() * channels * resolution * resolution * dtype.size());
+    let mut data = Vec::with_capacity(squares.len() * channels * resolution * resolution * dtype.size());
     for square in squares {
         hash.update(square.digest);
         if square.dtype == dtype {
@@ -78,7 +98,7 @@ pub(super) fn decode_all(
             data.extend(square.data.iter().flat_map(|&value| [value, value]));
         }
     }
-    Ok(Decoded { dtype, channels, resolution, data, digest: hex(&hash.finalize()) })
+    Decoded { dtype, channels, resolution, data, digest: hex(&hash.finalize()) }
 }
 
 /// Checks that the buffer fits the sizes that come with it.

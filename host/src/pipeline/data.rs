@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nashost_export::Normalisation;
 use nashost_plugin_api::{
     abi::foreign::{CallError, CallErrorKind, ForeignDataset},
     dataset::{DatasetInfo, Part, Pixels, Record, Target},
@@ -29,7 +30,15 @@ impl PluginSource {
     ///
     /// Fails if there is no such dataset or it refuses its settings.
     pub(crate) fn new(registry: &Registry, config: &Config) -> Result<Self> {
-        let dataset = ComponentRef::from(&config.data);
+        Self::of(registry, &ComponentRef::from(&config.data))
+    }
+
+    /// Creates the dataset `dataset`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such dataset or it refuses its settings.
+    pub(crate) fn of(registry: &Registry, dataset: &ComponentRef) -> Result<Self> {
         Ok(Self(registry.dataset(&dataset.id, &dataset.config)?))
     }
 }
@@ -141,6 +150,7 @@ pub(crate) fn prepare(
         images: images as u64,
         resolution: store.resolution as u64,
         fingerprint: store.fingerprint.clone(),
+        normalisation: Some(Normalisation { mean: store.mean.clone(), std: store.std.clone() }),
         cached: cache == CacheUse::Hit,
         seconds: begin.elapsed().as_secs_f64(),
     };

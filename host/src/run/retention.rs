@@ -6,16 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    atomic,
-    dir::RunDir,
-    fault::io_error,
-    state::{State, TrialState},
-};
+use super::{atomic, dir::RunDir, fault::io_error, state::State};
 use crate::error::Result;
-
-/// The metric by which trials are ranked, on the validation part.
-const RANKED_BY: &str = "macro_f1";
 
 /// A file that nothing needs any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,17 +72,9 @@ pub fn remove(run: &RunDir, garbage: &[Garbage]) -> Result<()> {
     Ok(())
 }
 
-/// Names of the trials with a result that are not among the `keep` best. Of equals the first is
-/// better; undefined is worst.
+/// Names of the trials with a result that are not among the `keep` best.
 fn all_but_best(state: &State, keep: usize) -> BTreeSet<String> {
-    let value = |trial: &TrialState| {
-        let epoch = trial.epochs.get(&trial.test()?.checkpoint.epoch)?;
-        epoch.val.overall.get(RANKED_BY)?.value
-    };
-    let mut done: Vec<&TrialState> = state.trials.values().filter(|trial| trial.test().is_some()).collect();
-    let key = |trial: &TrialState| value(trial).unwrap_or(f64::NEG_INFINITY);
-    done.sort_by(|a, b| key(b).total_cmp(&key(a)).then(a.request.trial.cmp(&b.request.trial)));
-    done.into_iter().skip(keep).map(|trial| trial.request.name()).collect()
+    state.ranked().into_iter().skip(keep).map(|trial| trial.request.name()).collect()
 }
 
 fn files(root: &Path, below: &Path) -> Result<Vec<PathBuf>> {

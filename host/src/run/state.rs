@@ -18,6 +18,9 @@ use super::{
 };
 use crate::error::{Error, Exit, Result};
 
+/// The metric by which trials are ranked, on the validation part.
+const RANKED_BY: &str = "macro_f1";
+
 /// The state of a run after some of its events.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
@@ -326,6 +329,19 @@ impl State {
             checkpoints: earlier.map(|trial| trial.checkpoints).unwrap_or_default(),
         };
         self.trials.insert(request.trial, trial);
+    }
+
+    /// The trials with a result, the best on the validation part first. Of equals the first is better;
+    /// undefined is worst.
+    pub fn ranked(&self) -> Vec<&TrialState> {
+        let value = |trial: &TrialState| {
+            let epoch = trial.epochs.get(&trial.test()?.checkpoint.epoch)?;
+            epoch.val.overall.get(RANKED_BY)?.value
+        };
+        let key = |trial: &TrialState| value(trial).unwrap_or(f64::NEG_INFINITY);
+        let mut done: Vec<&TrialState> = self.trials.values().filter(|t| t.test().is_some()).collect();
+        done.sort_by(|a, b| key(b).total_cmp(&key(a)).then(a.request.trial.cmp(&b.request.trial)));
+        done
     }
 
     /// Seconds that the run took, all sessions together.

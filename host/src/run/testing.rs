@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use nashost_export::Normalisation;
 use nashost_plugin_api::{
     architecture::Geometry,
     dataset::{DatasetInfo, Part},
@@ -209,6 +210,7 @@ fn data() -> [RunEvent; 2] {
             images: 140,
             resolution: 64,
             fingerprint: "fee1".to_owned(),
+            normalisation: Some(Normalisation { mean: vec![0.4], std: vec![0.2] }),
             cached: false,
             seconds: 0.5,
         }),

@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod export;
 mod global;
 mod plugin;
 mod report;
@@ -11,6 +12,7 @@ mod study;
 
 pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
+pub use export::{ExportArgs, ExportFormat, ExportInput, PredictArgs};
 pub use global::{Color, Format, GlobalArgs};
 pub use plugin::{PluginArgs, PluginCommand};
 pub use report::{ReportArgs, ReportKind};
@@ -82,6 +84,10 @@ pub enum Command {
     /// Recomputes what was published.
     #[command(subcommand)]
     Reproduce(ReproduceCommand),
+    /// Writes a trained network for other programs.
+    Export(ExportArgs),
+    /// Scores images with a trained network.
+    Predict(PredictArgs),
     /// Writes the tables and the summary of a run again, from its events.
     Rebuild(RebuildArgs),
     /// Removes files of runs that nothing needs any more.

@@ -7,6 +7,7 @@ mod log;
 
 use std::collections::BTreeMap;
 
+use nashost_export::Normalisation;
 use nashost_plugin_api::{
     architecture::{Counters, Geometry, Spec},
     dataset::{DatasetInfo, Part},
@@ -199,6 +200,9 @@ pub struct DataReady {
     pub resolution: u64,
     /// SHA-256 of labels, records and decoded pixels.
     pub fingerprint: String,
+    /// How images are normalised; none in records of nashost before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalisation: Option<Normalisation>,
     /// Whether the decoded images came from the cache.
     pub cached: bool,
     /// Seconds it took.
