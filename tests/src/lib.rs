@@ -9,13 +9,15 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 8] = [
+pub const SHIPPED: [&str; 10] = [
     "nashost_controls",
     "nashost_costs",
     "nashost_datasets",
     "nashost_deepmad",
     "nashost_metrics",
+    "nashost_proxies",
     "nashost_resnet50",
+    "nashost_strategies",
     "nashost_superres",
     "nashost_zennas",
 ];

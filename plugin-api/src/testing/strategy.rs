@@ -16,10 +16,10 @@ use crate::{
 const PROPOSALS: u64 = 40;
 
 /// Tries every rule on strategies that `make` creates, in the space that `space` makes.
-pub fn strategy_rules(
+pub fn strategy_rules<'s>(
     bench: &mut Bench<'_>,
     make: &dyn Fn() -> Result<ForeignStrategy, CallError>,
-    space: &dyn Fn(Direction) -> Box<dyn SearchContext>,
+    space: &dyn Fn(Direction) -> Box<dyn SearchContext + 's>,
 ) {
     let context = space(Direction::Higher);
     let all = |_: u64, spec: &Spec| Some(value(spec));
