@@ -10,7 +10,7 @@ mod study;
 pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
 pub use global::{Color, Format, GlobalArgs};
-pub use plugin::{PluginArgs, PluginCommand};
+pub use plugin::{PluginArgs, PluginCommand, PluginNewArgs, PluginTestArgs};
 pub use run::{
     CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,
 };
