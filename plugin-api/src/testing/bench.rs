@@ -16,8 +16,16 @@ pub const RULES: &[(Kind, &str, &str)] = &[
     (Kind::Strategy, "seed", "the same seed makes the same proposals and the same result"),
     (Kind::Strategy, "lag", "proposals do not depend on how many are asked for at once"),
     (Kind::Strategy, "checkpoint", "a checkpoint and a restore at every step change nothing"),
-    (Kind::Strategy, "undefined", "outcomes without a value are survived, and never recommended"),
-    (Kind::Strategy, "result", "results stand best first in both directions, with the values that were told"),
+    (
+        Kind::Strategy,
+        "undefined",
+        "outcomes without a value are survived, and not recommended by a value that nobody told",
+    ),
+    (
+        Kind::Strategy,
+        "result",
+        "results stand best first in both directions, and name proposals that were made",
+    ),
     (Kind::Strategy, "nonsense", "unknown outcomes and damaged states are errors, not panics"),
     (Kind::Architecture, "describe", "`describe` and `initial` answer the same each time"),
     (Kind::Architecture, "graphs", "1000 structures are valid graphs for the geometry"),

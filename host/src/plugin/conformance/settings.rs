@@ -16,8 +16,13 @@ pub(super) fn check(
     create: impl Fn(&Value) -> Result<(), CallError>,
 ) -> Check {
     let broken = |why: String| Err(Trouble::Broken(why));
-    let validator = match jsonschema::validator_for(schema) {
-        Ok(validator) => validator,
+    // What is required has no default, so the defaults are judged without it.
+    let mut lenient = schema.clone();
+    lenient.as_object_mut().map(|schema| schema.remove("required"));
+    let validators =
+        jsonschema::validator_for(schema).and_then(|v| Ok((v, jsonschema::validator_for(&lenient)?)));
+    let (strict, lenient) = match validators {
+        Ok(validators) => validators,
         Err(error) => return broken(format!("its schema is not valid: {error}")),
     };
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -26,12 +31,14 @@ pub(super) fn check(
         Some((name.clone(), property.get("default").filter(|value| !value.is_null())?.clone()))
     });
     let defaults = Value::Object(defaults.collect::<Map<_, _>>());
-    for settings in [&defaults].into_iter().chain(given) {
+    for (validator, settings) in
+        [(&lenient, &defaults)].into_iter().chain(given.map(|given| (&strict, given)))
+    {
         if let Err(error) = validator.validate(settings) {
             return broken(format!("its schema refuses {settings}: {error}"));
         }
     }
-    if validator.is_valid(&json!({UNKNOWN: 1})) {
+    if lenient.is_valid(&json!({UNKNOWN: 1})) {
         return broken("its schema allows unknown keys: derive with `deny_unknown_fields`".to_owned());
     }
     for wrong in [json!({UNKNOWN: 1}), json!([1]), json!("nonsense")] {
@@ -122,6 +129,10 @@ mod tests {
     #[test]
     fn what_is_published_must_be_what_is_accepted() {
         assert_eq!(check(&schema(), None, strict), Ok("n".to_owned()));
+        let mut needy = schema();
+        needy["required"] = json!(["root"]);
+        let refuse_all = |settings: &Value| Err(refuse(settings));
+        assert!(check(&needy, None, refuse_all).is_ok(), "settings without a default may be required");
         let why = |schema: Value, create: &dyn Fn(&Value) -> Result<(), CallError>| match check(
             &schema, None, create,
         ) {
