@@ -65,14 +65,12 @@ pub fn strategy_rules<'s>(
         reference()?;
         let some = |id: u64, spec: &Spec| (id % 3 != 1).then(|| value(spec));
         let trace = Search { value: &some, ..search }.run(Manner::Full)?;
-        let told = |id: u64| trace.proposals.get(id as usize).and_then(|proposal| proposal.value);
         let ranked = &trace.result.ranked;
         if let Some(entry) = ranked.iter().find(|entry| !entry.value.is_finite()) {
             return broken(format!("proposal {} is recommended with the value {}", entry.id, entry.value));
         }
-        // A strategy may rank by a value of its own, which it has for these structures too.
-        let by_told = ranked.iter().all(|entry| told(entry.id).is_none_or(|value| value == entry.value));
-        match ranked.iter().find(|entry| by_told && told(entry.id).is_none()) {
+        let by_told = ranks_by_told(&trace);
+        match ranked.iter().find(|entry| by_told && told(&trace, entry.id).is_none()) {
             Some(entry) => broken(format!("proposal {} had no value and is recommended", entry.id)),
             None => Ok("every third outcome had no value".to_owned()),
         }
@@ -152,9 +150,29 @@ fn ranked(trace: &Trace, direction: Direction) -> Result<(), Trouble> {
             Some(_) => {}
         }
     }
-    let ordered = |a: f64, b: f64| if direction == Direction::Higher { a >= b } else { a <= b };
-    if !ranked.windows(2).all(|pair| ordered(pair[0].value, pair[1].value)) {
+    let is_ordered = |direction| {
+        let ordered = |a: f64, b: f64| if direction == Direction::Higher { a >= b } else { a <= b };
+        ranked.windows(2).all(|pair| ordered(pair[0].value, pair[1].value))
+    };
+    // Which way a value of its own is better, only the strategy knows.
+    let fits = match ranks_by_told(trace) {
+        true => is_ordered(direction),
+        false => is_ordered(Direction::Higher) || is_ordered(Direction::Lower),
+    };
+    if !fits {
         return broken(format!("the result is not best first where {direction:?} is better"));
     }
     Ok(())
+}
+
+/// What the strategy was told of a proposal.
+fn told(trace: &Trace, id: u64) -> Option<f64> {
+    trace.proposals.get(id as usize).and_then(|proposal| proposal.value)
+}
+
+/// Whether it ranks by the values that it was told. Others rank by a value of their own, which they may
+/// have for proposals without one too.
+fn ranks_by_told(trace: &Trace) -> bool {
+    let ranked = &trace.result.ranked;
+    ranked.iter().all(|entry| told(trace, entry.id).is_none_or(|value| value == entry.value))
 }
