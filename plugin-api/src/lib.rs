@@ -11,3 +11,4 @@ pub mod metric;
 pub mod sdk;
 pub mod seed;
 pub mod strategy;
+pub mod testing;

@@ -10,14 +10,16 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 9] = [
+pub const SHIPPED: [&str; 11] = [
     "nashost_controls",
     "nashost_costs",
     "nashost_datasets",
     "nashost_deepmad",
     "nashost_metrics",
+    "nashost_proxies",
     "nashost_resnet50",
     "nashost_shapleynas",
+    "nashost_strategies",
     "nashost_superres",
     "nashost_zennas",
 ];

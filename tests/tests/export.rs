@@ -126,9 +126,9 @@ fn what_cannot_be_done_is_said(sandbox: &Sandbox, run: &Run) {
 /// File of the checkpoint that T0001 was evaluated with.
 fn newest(run: &Run) -> String {
     let events = String::from_utf8(run.bytes("events.jsonl")).unwrap();
-    let finished = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone());
-    let report =
-        finished.filter(|e| e["report"]["event"] == "finished" && e["trial"] == 1).next_back().unwrap();
+    let mut finished =
+        events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone());
+    let report = finished.rfind(|e| e["report"]["event"] == "finished" && e["trial"] == 1).unwrap();
     let path = Path::new(report["report"]["checkpoint"]["path"].as_str().unwrap()).to_owned();
     path.file_name().unwrap().to_str().unwrap().to_owned()
 }

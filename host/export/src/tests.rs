@@ -267,7 +267,7 @@ fn operators_that_nobody_knows_are_refused() {
 }
 
 /// The one field `number` of a message.
-fn field<'a>(message: &'a [u8], number: u64) -> &'a [u8] {
+fn field(message: &[u8], number: u64) -> &[u8] {
     let found: Vec<_> = wire::read(message).into_iter().filter(|(n, _)| *n == number).collect();
     match found[..] {
         [(_, wire::Value::Bytes(bytes))] => bytes,

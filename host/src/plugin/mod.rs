@@ -4,12 +4,14 @@
 //! when one of its components is wanted, and never unloaded. Plugins are trusted code: from its
 //! constructors on a plugin has the host's privileges. See [`lock`] for pinning by SHA-256.
 
+pub mod conformance;
 pub mod discover;
 mod error;
 pub mod lock;
 pub mod manifest;
 pub mod probe;
 mod registry;
+pub mod scaffold;
 mod services;
 
 pub use discover::{Found, SearchPath, Status};

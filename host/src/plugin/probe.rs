@@ -1,6 +1,7 @@
 //! Looks into a plugin file in a child process, so that a file that crashes on load costs nothing.
 
 use std::{
+    collections::BTreeMap,
     io::Read as _,
     os::unix::process::ExitStatusExt as _,
     path::Path,
@@ -8,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nashost_plugin_api::{abi::foreign::open, component::ComponentInfo};
+use nashost_plugin_api::{
+    abi::foreign::open,
+    component::{ComponentInfo, Kind},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{manifest, services::Services};
@@ -22,6 +26,24 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Probed {
     /// Components with their configuration schemas.
     pub components: Vec<ComponentInfo>,
+}
+
+impl Probed {
+    /// Tells what a manifest says of components and the plugin does not, and the reverse.
+    pub fn differences<'a>(
+        &'a self,
+        listed: &'a BTreeMap<Kind, Vec<String>>,
+    ) -> impl Iterator<Item = String> + 'a {
+        let registered = |kind: Kind, id: &str| self.components.iter().any(|c| c.kind == kind && c.id == id);
+        let listed_has =
+            |kind: Kind, id: &str| listed.get(&kind).is_some_and(|ids| ids.iter().any(|listed| listed == id));
+        let missing = listed.iter().flat_map(move |(&kind, ids)| {
+            let ids = ids.iter().filter(move |id| !registered(kind, id));
+            ids.map(|id| format!("its manifest lists `{id}`, which it does not register"))
+        });
+        let extra = self.components.iter().filter(move |c| !listed_has(c.kind, &c.id));
+        missing.chain(extra.map(|c| format!("it registers `{}`, which its manifest does not list", c.id)))
+    }
 }
 
 /// Loads the plugin in *this* process and lists its components: the child's side.

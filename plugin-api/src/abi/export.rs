@@ -113,6 +113,11 @@ impl Registration {
         ext::ARCHITECTURE_METRIC_V1
     );
 
+    /// Creates the component.
+    pub(super) fn create(&self, config: &str) -> Result<RawInstance, FfiError> {
+        guard::call(|| (self.create)(config)).into_result()
+    }
+
     fn info(&self) -> ComponentInfo {
         ComponentInfo {
             id: self.id.to_owned(),

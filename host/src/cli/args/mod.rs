@@ -14,7 +14,7 @@ pub use config::{ConfigArgs, ConfigCommand};
 pub use data::DataCommand;
 pub use export::{ExportArgs, ExportFormat, ExportInput, PredictArgs};
 pub use global::{Color, Format, GlobalArgs};
-pub use plugin::{PluginArgs, PluginCommand};
+pub use plugin::{PluginArgs, PluginCommand, PluginNewArgs, PluginTestArgs};
 pub use report::{ReportArgs, ReportKind};
 pub use run::{
     CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,

@@ -4,11 +4,39 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::plugin::scaffold::NewKind;
+
 /// A plugin, by its id or by its file.
 #[derive(Debug, Clone, Args)]
 pub struct PluginArgs {
     /// Id of the plugin, or path of its file.
     pub plugin: String,
+}
+
+/// Arguments of `plugin test`.
+#[derive(Debug, Clone, Args)]
+pub struct PluginTestArgs {
+    /// Id of the plugin, or path of its file.
+    pub plugin: String,
+    /// Sets a setting of a component, such as `csv-images.root=mine`; repeatable.
+    #[arg(short, long, value_name = "COMPONENT.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Arguments of `plugin new`.
+#[derive(Debug, Clone, Args)]
+pub struct PluginNewArgs {
+    /// Folder of the plugin; its last part is the name of the plugin and its component.
+    pub name: PathBuf,
+    /// What the plugin brings
+    #[arg(long, env = "NASHOST_KIND", value_enum)]
+    pub kind: NewKind,
+    /// Takes nashost-plugin-api from this folder instead of the registry.
+    #[arg(long, env = "NASHOST_API_PATH", value_name = "DIR", conflicts_with = "api_git")]
+    pub api_path: Option<PathBuf>,
+    /// Takes nashost-plugin-api from this git repository instead of the registry.
+    #[arg(long, env = "NASHOST_API_GIT", value_name = "URL")]
+    pub api_git: Option<String>,
 }
 
 /// Commands on plugins.
@@ -20,6 +48,10 @@ pub enum PluginCommand {
     Inspect(PluginArgs),
     /// Loads a plugin in a process of its own and reports every problem.
     Check(PluginArgs),
+    /// Tries every rule of the contract on a plugin, in processes of their own.
+    Test(PluginTestArgs),
+    /// Begins a new plugin: a crate that builds, with tests.
+    New(PluginNewArgs),
     /// Prints the JSON Schema of the settings of a component.
     Schema {
         /// Id of the component.
@@ -37,6 +69,14 @@ pub enum PluginCommand {
     Probe {
         /// The plugin's file.
         file: PathBuf,
+    },
+    /// Tries the rules on one component, for the parent process.
+    #[command(hide = true)]
+    Conform {
+        /// What to try.
+        task: PathBuf,
+        /// Where to write how it comes out.
+        report: PathBuf,
     },
 }
 
@@ -71,6 +111,13 @@ mod tests {
         assert!(
             matches!(parse("plugin trust a b"), Some(PluginCommand::Trust { plugins }) if plugins == ["a", "b"])
         );
+        assert!(
+            matches!(parse("plugin test x -s a.b=1 -s a.c=2"), Some(PluginCommand::Test(args)) if args.set.len() == 2)
+        );
+        assert!(
+            matches!(parse("plugin new x --kind metric"), Some(PluginCommand::New(args)) if args.kind == NewKind::Metric)
+        );
+        assert!(parse("plugin new x --kind metric --api-path a --api-git b").is_none(), "one source");
         assert!(matches!(parse("plugin probe libx.so"), Some(PluginCommand::Probe { .. })));
         assert!(parse("plugin check").is_none(), "nothing to check");
     }

@@ -9,6 +9,7 @@ use super::{CallError, CallErrorKind};
 use crate::{
     abi::{
         error::FfiError,
+        export::Registration,
         host::{HostPtr, HostServices},
         root::{PluginRootRef, RawInstance},
     },
@@ -72,6 +73,12 @@ unsafe impl Send for Instance {}
 unsafe impl Sync for Instance {}
 
 impl Instance {
+    /// Creates a component of this process.
+    pub(crate) fn local(id: &str, registration: &Registration, config: &str) -> Result<Self, CallError> {
+        let raw = registration.create(config).map_err(|e| CallError::from_ffi(id, "start", e))?;
+        Ok(Self { id: id.to_owned(), raw })
+    }
+
     /// Component id.
     pub fn id(&self) -> &str {
         &self.id

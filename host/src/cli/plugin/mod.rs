@@ -1,11 +1,14 @@
 //! `nashost plugin`.
 
+mod new;
+mod test;
+
 use std::path::{Path, PathBuf};
 
 use nashost_plugin_api::component::Kind;
 use serde_json::{Value, json};
 
-use super::{
+use crate::cli::{
     Context,
     args::{Format, PluginArgs, PluginCommand},
     output::{Style, Table},
@@ -33,6 +36,9 @@ pub(super) fn command(command: PluginCommand, context: &Context) -> Result<Exit>
         PluginCommand::Inspect(args) => inspect(&args, context),
         PluginCommand::Check(args) => check(&args, context),
         PluginCommand::Schema { component } => schema(&component, context),
+        PluginCommand::Test(args) => test::command(&args, context),
+        PluginCommand::New(args) => new::command(&args, context),
+        PluginCommand::Conform { task, report } => test::conform(&task, &report, context),
         PluginCommand::Trust { plugins } => trust(&plugins, context),
         PluginCommand::Path => path(context),
         PluginCommand::Probe { file } => {
@@ -97,11 +103,15 @@ fn file_of(plugin: &str, registry: &Registry) -> Result<PathBuf> {
     registry.manifest(plugin).map(|_| PathBuf::new())
 }
 
+/// The file of this program, for children.
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe()
+        .map_err(|e| Error::new(Exit::Environment, "E0419", format!("nashost does not find itself: {e}")))
+}
+
 /// Loads a plugin in a child process, where a crash costs nothing.
 fn probe(file: &Path) -> Result<Probed> {
-    let exe = std::env::current_exe()
-        .map_err(|e| Error::new(Exit::Environment, "E0419", format!("nashost does not find itself: {e}")))?;
-    let mut child = std::process::Command::new(exe);
+    let mut child = std::process::Command::new(this_program()?);
     child.args(["plugin", "probe"]).arg(file);
     probe::probe_child(child, file, probe::TIMEOUT)
 }
@@ -172,7 +182,7 @@ fn check(args: &PluginArgs, context: &Context) -> Result<Exit> {
         match probe(&file) {
             Err(error) => problems.push(Error { exit: Exit::No, ..error }),
             Ok(probed) => {
-                problems.extend(differences(&manifest.plugin.components, &probed).map(|d| refused(&d)))
+                problems.extend(probed.differences(&manifest.plugin.components).map(|d| refused(&d)))
             }
         }
     }
@@ -185,22 +195,6 @@ fn check(args: &PluginArgs, context: &Context) -> Result<Exit> {
         manifest.plugin.id
     ))?;
     Ok(Exit::Ok)
-}
-
-/// What the manifest says of components and the plugin does not, and the reverse.
-fn differences<'a>(
-    listed: &'a std::collections::BTreeMap<Kind, Vec<String>>,
-    probed: &'a Probed,
-) -> impl Iterator<Item = String> + 'a {
-    let registered = |kind: Kind, id: &str| probed.components.iter().any(|c| c.kind == kind && c.id == id);
-    let listed_has =
-        |kind: Kind, id: &str| listed.get(&kind).is_some_and(|ids| ids.iter().any(|listed| listed == id));
-    let missing = listed.iter().flat_map(move |(&kind, ids)| {
-        let ids = ids.iter().filter(move |id| !registered(kind, id));
-        ids.map(|id| format!("its manifest lists `{id}`, which it does not register"))
-    });
-    let extra = probed.components.iter().filter(move |c| !listed_has(c.kind, &c.id));
-    missing.chain(extra.map(|c| format!("it registers `{}`, which its manifest does not list", c.id)))
 }
 
 fn schema(component: &str, context: &Context) -> Result<Exit> {
