@@ -9,11 +9,12 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 8] = [
+pub const SHIPPED: [&str; 9] = [
     "nashost_controls",
     "nashost_costs",
     "nashost_datasets",
     "nashost_deepmad",
+    "nashost_dicom",
     "nashost_metrics",
     "nashost_resnet50",
     "nashost_superres",
