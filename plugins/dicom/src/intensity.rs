@@ -64,21 +64,30 @@ impl Table {
     }
 
     fn bytes(&self, samples: &Samples) -> Vec<u8> {
-        let table: Vec<u8> = self.0.iter().map(|shade| (shade * 255.0).round() as u8).collect();
-        match samples {
-            Samples::Byte(values) => values.iter().map(|&value| table[usize::from(value)]).collect(),
-            Samples::Word(values) => values.iter().map(|&value| table[usize::from(value)]).collect(),
-        }
+        map(samples, &self.0.iter().map(|shade| [(shade * 255.0).round() as u8]).collect::<Vec<_>>())
     }
 
     fn words(&self, samples: &Samples) -> Vec<u8> {
-        let table: Vec<_> =
-            self.0.iter().map(|shade| ((shade * 65535.0).round() as u16).to_ne_bytes()).collect();
-        match samples {
-            Samples::Byte(values) => values.iter().flat_map(|&value| table[usize::from(value)]).collect(),
-            Samples::Word(values) => values.iter().flat_map(|&value| table[usize::from(value)]).collect(),
-        }
+        let shade = |shade: &f64| ((shade * 65535.0).round() as u16).to_ne_bytes();
+        map(samples, &self.0.iter().map(shade).collect::<Vec<_>>())
     }
+}
+
+/// Looks every value up.
+fn map<const N: usize>(samples: &Samples, table: &[[u8; N]]) -> Vec<u8> {
+    match samples {
+        Samples::Byte(values) => look_up(values, table),
+        Samples::Word(values) => look_up(values, table),
+    }
+}
+
+fn look_up<const N: usize, T: Copy + Into<usize>>(values: &[T], table: &[[u8; N]]) -> Vec<u8> {
+    // Memory of the right length at once: growing it costs more than looking up.
+    let mut data = vec![0; values.len() * N];
+    for (shade, &value) in data.chunks_exact_mut(N).zip(values) {
+        shade.copy_from_slice(&table[value.into()]);
+    }
+    data
 }
 
 /// Rescaled values to 0…1.
