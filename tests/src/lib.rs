@@ -11,10 +11,12 @@ pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
 pub const SHIPPED: [&str; 11] = [
+pub const SHIPPED: [&str; 12] = [
     "nashost_controls",
     "nashost_costs",
     "nashost_datasets",
     "nashost_deepmad",
+    "nashost_dicom",
     "nashost_metrics",
     "nashost_proxies",
     "nashost_resnet50",
