@@ -41,7 +41,8 @@ pub(super) fn check(
     if lenient.is_valid(&json!({UNKNOWN: 1})) {
         return broken("its schema allows unknown keys: derive with `deny_unknown_fields`".to_owned());
     }
-    for wrong in [json!({UNKNOWN: 1}), json!([1]), json!("nonsense")] {
+    // Not a list: serde reads structs from lists too.
+    for wrong in [json!({UNKNOWN: 1}), json!("nonsense")] {
         match create(&wrong) {
             Ok(()) => return broken(format!("it accepts the settings {wrong}")),
             Err(error) if error.kind == CallErrorKind::InvalidConfig => {}
