@@ -10,7 +10,6 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 11] = [
 pub const SHIPPED: [&str; 12] = [
     "nashost_controls",
     "nashost_costs",
