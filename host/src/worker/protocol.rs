@@ -66,7 +66,7 @@ pub(crate) struct Known {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OneShotTask {
     /// Number of steps that the strategy had made when it was saved, in the file that
-    /// [`one_shot_state`] names; 0 to start anew.
+    /// `one_shot_state` names; 0 to start anew.
     pub saved: u64,
 }
 
