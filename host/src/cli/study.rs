@@ -28,7 +28,7 @@ pub(super) fn command(args: &StudyArgs, context: &Context) -> Result<Exit> {
     let registry = context.registry()?;
     let jobs = args.jobs.max(1);
     let mut plan = study::Plan::new(&definition, &args.config, jobs, &registry)?;
-    let folder = Folder::at(args.out.join(&definition.name));
+    let folder = Folder::at(args.studies.join(&definition.name));
     if args.dry_run {
         return dry_run(&plan.cells, &folder, &registry, context);
     }

@@ -12,7 +12,7 @@ pub struct StudyArgs {
     pub config: PathBuf,
     /// Folder that studies are in.
     #[arg(long, env = "NASHOST_STUDIES", default_value = "studies", value_name = "DIR")]
-    pub out: PathBuf,
+    pub studies: PathBuf,
     /// Runs side by side; they share the CPU threads, and take a GPU each.
     #[arg(short, long, env = "NASHOST_JOBS", default_value_t = 1, value_name = "N")]
     pub jobs: usize,
@@ -35,6 +35,6 @@ pub struct StudyCellArgs {
     /// The cell.
     pub cell: String,
     /// Process that works on the study; this one ends with it.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, env = "NASHOST_DRIVER", value_name = "PID")]
     pub driver: u32,
 }
