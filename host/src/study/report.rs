@@ -1,52 +1,39 @@
-//! `report.html` of a study: all methods side by side, each with all its runs.
+//! Pages of a study, one for each dataset: all methods side by side, each with all its runs.
 
 use std::collections::BTreeMap;
 
 use nashost_report::data::{Comparison, Method, ReportData};
 
-use super::summary::{DatasetResult, Made, MethodResult, StudySummary};
+use super::{
+    folder::Folder,
+    summary::{DatasetResult, Made, MethodResult, StudySummary},
+};
 use crate::{
     error::Result,
     report,
-    run::{RunDir, state::State},
+    run::{RunDir, atomic, state::State},
 };
 
-/// Gathers what the page of a study shows. A method stands for all runs at its chosen point; what only a
+/// Gathers what the page of `dataset` shows. A method stands for all runs at its chosen point; what only a
 /// run has (its search, configuration and command) is shown of its first.
-pub(super) fn of(summary: &StudySummary, made: &[Made]) -> ReportData {
+fn of(summary: &StudySummary, dataset: &DatasetResult, made: &[Made]) -> ReportData {
     let mut data = ReportData::default();
-    for dataset in &summary.datasets {
-        for method in &dataset.methods {
-            let runs: Vec<&Made> = made
-                .iter()
-                .filter(|made| made.key.dataset == dataset.dataset && made.is_of(method))
-                .collect();
-            add(&mut data, summary, dataset, method, &runs);
-        }
-        data.comparisons.extend(comparisons(summary, dataset));
+    for method in &dataset.methods {
+        let is_of = |made: &&Made| made.key.dataset == dataset.dataset && made.is_of(method);
+        add(&mut data, dataset, method, &made.iter().filter(is_of).collect::<Vec<_>>());
     }
-    data.title = format!("nashost study: {}", summary.name);
+    data.comparisons = comparisons(summary, dataset);
+    data.title = format!("nashost study: {}, {}", summary.name, dataset.dataset);
     if let Some(run) = data.runs.first_mut() {
         let mut warnings = summary.warnings.clone();
-        warnings.extend(
-            summary
-                .datasets
-                .iter()
-                .flat_map(|d| d.sentences.iter().map(move |sentence| format!("{}: {sentence}", d.dataset))),
-        );
+        warnings.extend(dataset.sentences.iter().cloned());
         warnings.append(&mut run.warnings);
         run.warnings = warnings;
     }
     data
 }
 
-fn add(
-    data: &mut ReportData,
-    summary: &StudySummary,
-    dataset: &DatasetResult,
-    result: &MethodResult,
-    made: &[&Made],
-) {
+fn add(data: &mut ReportData, dataset: &DatasetResult, result: &MethodResult, made: &[&Made]) {
     let Some(first) = made.first() else { return };
     let runs: Vec<(&RunDir, &State)> = made.iter().map(|made| (&made.dir, &made.state)).collect();
     let mut of_runs = report::of(&runs);
@@ -74,7 +61,7 @@ fn add(
     };
     let (values, labels) = report::results(&result.test, &result.per_label);
     data.methods.push(Method {
-        name: name(summary, dataset, &result.method, result.control),
+        name: name(&result.method, result.control),
         run: first.dir.short_id().to_owned(),
         test_set: test_set.clone(),
         seeds: result.runs,
@@ -100,18 +87,15 @@ fn add(
 }
 
 /// The method's name in the page.
-fn name(summary: &StudySummary, dataset: &DatasetResult, method: &str, control: bool) -> String {
+fn name(method: &str, control: bool) -> String {
     let control = if control { " (control)" } else { "" };
-    match summary.datasets.len() {
-        1 => format!("{method}{control}"),
-        _ => format!("{}: {method}{control}", dataset.dataset),
-    }
+    format!("{method}{control}")
 }
 
 fn comparisons(summary: &StudySummary, dataset: &DatasetResult) -> Vec<Comparison> {
     let shown = |method: &str| {
         let control = dataset.methods.iter().any(|known| known.method == method && known.control);
-        name(summary, dataset, method, control)
+        name(method, control)
     };
     let pairs =
         dataset.comparison.iter().flat_map(|report| report.pairs.iter().map(move |pair| (report, pair)));
@@ -130,11 +114,19 @@ fn comparisons(summary: &StudySummary, dataset: &DatasetResult) -> Vec<Compariso
         .collect()
 }
 
-/// Writes the page.
+/// Writes `report.html`, or `report-DATASET.html` for each of several datasets.
 ///
 /// # Errors
 ///
-/// Fails if it cannot be written; it is then whole, old or new.
-pub(super) fn write(path: &std::path::Path, summary: &StudySummary, made: &[Made]) -> Result<()> {
-    crate::run::atomic::write(path, nashost_report::html(&of(summary, made)).as_bytes())
+/// Fails if a page cannot be written; each is then whole, old or new.
+pub(super) fn write(folder: &Folder, summary: &StudySummary, made: &[Made]) -> Result<()> {
+    for dataset in &summary.datasets {
+        let file = match summary.datasets.len() {
+            1 => report::REPORT.to_owned(),
+            _ => format!("report-{}.html", dataset.dataset),
+        };
+        let page = nashost_report::html(&of(summary, dataset, made));
+        atomic::write(&folder.file(file), page.as_bytes())?;
+    }
+    Ok(())
 }

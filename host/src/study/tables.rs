@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Sums the runs of a study up and writes `summary.json`, `report.html` and the tables.
+/// Sums the runs of a study up and writes `summary.json`, the pages and the tables.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub(crate) fn write(
     atomic::write(&folder.file("comparisons.csv"), &comparisons(&summary).to_csv())?;
     atomic::write(&folder.file("proxies.csv"), &proxies(&summary).to_csv())?;
     atomic::write_json(&folder.file("summary.json"), &summary)?;
-    report::write(&folder.file(crate::report::REPORT), &summary, &made)?;
+    report::write(folder, &summary, &made)?;
     Ok(summary)
 }
 
