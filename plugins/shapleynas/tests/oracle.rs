@@ -11,6 +11,9 @@ use tch::Tensor;
 
 /// Of the largest logit; other kernels sum in another order, in 32 bits.
 const TOLERANCE: f64 = 1e-5;
+/// Of the largest logit, with the batch statistics of four images, which enlarge rounding: the official
+/// numbers are 1.3e-5 from those of double precision, ours up to 1.7e-5, depending on the threads.
+const TRAIN_TOLERANCE: f64 = 4e-5;
 
 /// CRC-32 (IEEE), from which the phase of a tensor's values follows.
 fn crc32(text: &str) -> u32 {
@@ -43,14 +46,14 @@ fn images(batch: usize, side: usize) -> Tensor {
     Tensor::from_slice(&values).view([batch as i64, 3, side as i64, side as i64])
 }
 
-fn close(found: &Tensor, expected: &Value) {
+fn close(found: &Tensor, expected: &Value, tolerance: f64) {
     let found = Vec::<f64>::try_from(found.to_kind(tch::Kind::Double).view(-1)).expect("numbers");
     let expected: Vec<f64> = serde_json::from_value(expected.clone()).expect("numbers");
     let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(&expected) {
         // The fixture has six digits behind the point.
-        let allowed = TOLERANCE * largest + 5e-7;
+        let allowed = tolerance * largest + 5e-7;
         assert!((found - expected).abs() <= allowed, "{found} for {expected}");
     }
 }
@@ -78,7 +81,7 @@ fn derived_networks_answer_as_the_official_code() {
         let weights = || Weights::new(network.parameters().iter().map(values).collect());
         let images = images(number("batch"), side);
         let _no_grad = tch::no_grad_guard();
-        close(&network.forward(&weights(), &images, Mode::Eval).unwrap(), &case["logits_eval"]);
+        close(&network.forward(&weights(), &images, Mode::Eval).unwrap(), &case["logits_eval"], TOLERANCE);
         // While training, the first layer of the official auxiliary head is a ReLU in place, on the cell
         // at two thirds of the way. Cells begin with a ReLU, so only a classifier behind it notices.
         let trained = if 2 * darts.layers / 3 == darts.layers - 1 {
@@ -91,6 +94,6 @@ fn derived_networks_answer_as_the_official_code() {
         } else {
             network.forward(&weights(), &images, Mode::Train).unwrap()
         };
-        close(&trained, &case["train_mode_no_drop_path"]["logits"]);
+        close(&trained, &case["train_mode_no_drop_path"]["logits"], TRAIN_TOLERANCE);
     }
 }
