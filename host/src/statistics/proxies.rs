@@ -26,10 +26,17 @@ struct Known {
 /// E0903 if no trial has the metric.
 pub fn structures(runs: &[(RunDir, State)], wanted: Option<&str>) -> Result<(String, Structures)> {
     let metric = metric_of(runs, wanted)?;
+    let found = structures_by(runs.iter().map(|(_, state)| state), &metric);
+    Ok((metric, found))
+}
+
+/// Gathers the structures that were trained in the runs of `states`, with the mean of the test metric
+/// `metric` over the trials that have it.
+pub fn structures_by<'a>(states: impl IntoIterator<Item = &'a State>, metric: &str) -> Structures {
     let mut known: BTreeMap<&str, Known> = BTreeMap::new();
-    for (_, state) in runs {
+    for state in states {
         for trial in state.trials.values() {
-            let value = trial.test().and_then(|test| test.test.overall.get(&metric)?.value);
+            let value = trial.test().and_then(|test| test.test.overall.get(metric)?.value);
             let Some((value, architecture)) = value.zip(state.architectures.get(&trial.architecture)) else {
                 continue;
             };
@@ -47,13 +54,12 @@ pub fn structures(runs: &[(RunDir, State)], wanted: Option<&str>) -> Result<(Str
         ((*name).clone(), values.collect::<Vec<_>>())
     });
     let size = |index: usize| known.values().map(|known| known.sizes[index]).collect::<Vec<_>>();
-    let structures = Structures {
+    Structures {
         proxies: proxies.collect(),
         sizes: BTreeMap::from([("params".to_owned(), size(0)), ("macs".to_owned(), size(1))]),
         trained: known
             .values()
             .map(|known| known.trained.iter().sum::<f64>() / known.trained.len() as f64)
             .collect(),
-    };
-    Ok((metric, structures))
+    }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use nashost_plugin_api::abi::host::CancelState;
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 
 use super::{
     cell::Cell,
@@ -46,7 +47,7 @@ pub(crate) struct Execution<'a> {
 }
 
 /// A cell that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Failed {
     /// The cell.
     pub(crate) cell: String,
@@ -126,7 +127,7 @@ pub(crate) fn execute(cells: &[Cell], execution: &Execution<'_>) -> Result<Outco
                 continue;
             }
             done += 1;
-            let run = folder.runs(std::slice::from_ref(cell))?.pop().flatten();
+            let run = folder.run_of(&cell.key.id())?;
             let end = status(run.as_ref())?;
             if end == Some(RunStatus::Done) && ended.success() {
                 let seconds = since.elapsed().as_secs_f64();
@@ -200,7 +201,8 @@ fn ask_to_stop(child: &Child) {
 
 /// Why the run of a cell failed: as its record says, or else the end of its log.
 fn failed(folder: &Folder, cell: &Cell) -> Result<Failed> {
-    let recorded = match folder.runs(std::slice::from_ref(cell))?.pop().flatten() {
+    let id = cell.key.id();
+    let recorded = match folder.run_of(&id)? {
         Some(run) => {
             let state = tables::read(&run)?;
             let mut of_trial = state.trials.values().filter_map(|trial| trial.failure());
@@ -210,7 +212,6 @@ fn failed(folder: &Folder, cell: &Cell) -> Result<Failed> {
         }
         None => None,
     };
-    let id = cell.key.id();
     let why = recorded.unwrap_or_else(|| {
         let text = fs::read_to_string(folder.log(&id)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

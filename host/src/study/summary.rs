@@ -10,7 +10,7 @@ use super::{
     analysis,
     cell::{Cell, CellKey},
     config::{ChooseOn, FEW_SEEDS, Mode, StudyConfig},
-    execute::Outcome,
+    execute::{Failed, Outcome},
     folder::{Folder, status},
 };
 use crate::{
@@ -46,18 +46,9 @@ pub(crate) struct StudySummary {
     /// Datasets, in their order.
     pub(crate) datasets: Vec<DatasetResult>,
     /// Runs that failed, and why.
-    pub(crate) failures: Vec<FailedCell>,
+    pub(crate) failures: Vec<Failed>,
     /// What readers must know.
     pub(crate) warnings: Vec<String>,
-}
-
-/// A run that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct FailedCell {
-    /// Name of the cell.
-    pub(crate) cell: String,
-    /// Why.
-    pub(crate) why: String,
 }
 
 /// The methods on one dataset.
@@ -166,8 +157,6 @@ impl StudySummary {
     /// Sums the finished runs up.
     pub(super) fn of(study: &StudyConfig, cells: &[Cell], made: &[Made], outcome: &Outcome) -> Self {
         let datasets = study.datasets.iter().map(|dataset| dataset_result(study, cells, made, &dataset.name));
-        let failures =
-            outcome.failed.iter().map(|f| FailedCell { cell: f.cell.clone(), why: f.why.clone() }).collect();
         let mut summary = Self {
             schema_version: SCHEMA_VERSION,
             name: study.name.clone(),
@@ -177,7 +166,7 @@ impl StudySummary {
             planned: cells.len(),
             done: made.len(),
             datasets: datasets.collect(),
-            failures,
+            failures: outcome.failed.clone(),
             warnings: Vec::new(),
         };
         summary.warnings = warnings(study, cells, made, &summary);
@@ -279,7 +268,7 @@ pub(super) fn selecting(study: &StudyConfig, made: &Made) -> Option<f64> {
     report.overall.get(&study.select.metric)?.value
 }
 
-pub(super) fn mean(values: &[f64]) -> Option<f64> {
+fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 

@@ -22,6 +22,7 @@ use nashost_plugin_api::{
         architecture_rules, dataset_rules, prediction_metric_rules, rules_of, strategy_rules,
     },
 };
+use nashost_plugin_torch::ForeignOneShot;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -163,7 +164,17 @@ impl Subject<'_> {
         given: Value,
         create: &dyn Fn(&Value) -> std::result::Result<ForeignStrategy, CallError>,
     ) {
-        let described = create(&given).and_then(|strategy| strategy.describe());
+        let described = create(&given).and_then(|strategy| {
+            let learns = ForeignOneShot::is(&strategy);
+            strategy.describe().map(|info| (info, learns))
+        });
+        if let Ok((_, true)) = described {
+            self.skip(
+                "a one-shot strategy learns from images and proposes nothing; there are no rules for it yet",
+            );
+            return;
+        }
+        let described = described.map(|(info, _)| info);
         let spaces = described.as_ref().map(|info| info.valid_spaces.clone()).unwrap_or_default();
         if self.needs_settings(described) {
             return;
