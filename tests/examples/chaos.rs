@@ -5,7 +5,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use nashost_tests::{chaos::Chaos, memory};
+use nashost_tests::{
+    chaos::{Chaos, unleash_on_study},
+    memory,
+};
 
 /// Disturbs a run in every way, and checks that nothing is lost.
 #[derive(Debug, Parser)]
@@ -19,11 +22,13 @@ struct Arguments {
     #[arg(long)]
     keep: Option<PathBuf>,
     #[arg(long)]
+    study: bool,
+    #[arg(long)]
     memory: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { kills, seed, faults, keep, memory } = Arguments::parse();
+    let Arguments { kills, seed, faults, keep, study, memory } = Arguments::parse();
     if memory {
         let growths = memory::measure(&mut |line| eprintln!("{line}"));
         println!("{}", memory::table(&growths));
@@ -33,8 +38,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
+    let say = &mut |line: &str| eprintln!("{line}");
     let chaos = Chaos { line: Chaos::RUN.to_owned(), kills, seed, faults: faults == "on", keep };
-    let tally = chaos.unleash(&mut |line| eprintln!("{line}"));
+    let tally = if study { unleash_on_study(kills, seed, chaos.faults, say) } else { chaos.unleash(say) };
     println!("{}", tally.table());
     for problem in &tally.problems {
         println!("PROBLEM: {problem}");

@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use nashost_tests::{Run, Sandbox, Set, chaos::Chaos, library};
+use nashost_tests::{
+    Run, Sandbox, Set,
+    chaos::{Chaos, unleash_on_study},
+    library,
+};
 use predicates::str::contains;
 
 #[test]
@@ -11,6 +15,13 @@ fn a_run_in_chaos_comes_out_as_in_peace() {
     let tally = chaos.unleash(&mut |_| {});
     assert!(tally.problems.is_empty(), "{}", tally.problems.join("\n"));
     assert!(tally.kills() >= 6 && tally.rounds >= 1, "{}", tally.table());
+}
+
+#[test]
+fn a_study_in_chaos_comes_out_as_in_peace() {
+    let tally = unleash_on_study(4, 5, true, &mut |_| {});
+    assert!(tally.problems.is_empty(), "{:#?}", tally.problems);
+    assert!(tally.kills() >= 4, "{}", tally.table());
 }
 
 /// Takes the newest run up while files in `runs` fail: calls of the given kinds, each of them.

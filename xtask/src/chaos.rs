@@ -21,6 +21,9 @@ pub(crate) fn run(workspace: &Workspace, options: &ChaosOptions) -> anyhow::Resu
     } else {
         chaos.args(["--kills", &options.kills.to_string(), "--seed", &options.seed.to_string()]);
         chaos.args(["--faults", &options.faults]);
+        if options.study {
+            chaos.arg("--study");
+        }
         if let Some(folder) = &options.keep {
             chaos.arg("--keep").arg(folder);
         }

@@ -126,8 +126,11 @@ pub(crate) struct ChaosOptions {
     /// Folder to work in; runs that went wrong stay there.
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
+    /// Disturb a study, and the processes of its runs, instead of a run.
+    #[arg(long, conflicts_with = "keep")]
+    pub(crate) study: bool,
     /// Instead, measure whether the memory of long runs grows.
-    #[arg(long, conflicts_with_all = ["kills", "seed", "faults", "keep"])]
+    #[arg(long, conflicts_with_all = ["kills", "seed", "faults", "keep", "study"])]
     pub(crate) memory: bool,
 }
 

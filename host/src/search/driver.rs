@@ -18,7 +18,7 @@ use nashost_plugin_api::{
     strategy::{Outcome, Request, SearchContext as _, SearchResult},
 };
 
-use nashost_plugin_torch::GradGuard;
+use nashost_plugin_torch::{GradGuard, release_freed_memory};
 
 use super::Space;
 use crate::{
@@ -125,6 +125,7 @@ pub fn search(
                     seconds: seconds(),
                 };
                 stop |= sink(FromWorker::SearchState(Box::new(state))) == Control::Stop;
+                release_freed_memory();
                 saved = Instant::now();
             }
             if stop {

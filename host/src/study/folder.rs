@@ -11,7 +11,11 @@ use crate::{
     config::Config,
     error::{Error, Exit, Result},
     pipeline,
-    run::{MIN_FREE, RunDir, RunStatus, atomic, io_error, preflight},
+    run::{
+        MIN_FREE, RunDir, RunStatus, atomic,
+        events::{self, Reader},
+        io_error, preflight,
+    },
 };
 
 /// The runs, in the study's folder.
@@ -159,8 +163,13 @@ impl Folder {
     }
 }
 
+/// The newest run of the cell `id` whose record has begun: a process that is killed before that leaves a
+/// folder that nobody can take up.
 fn newest(runs: &[RunDir], id: &str) -> Option<RunDir> {
-    let begun = |run: &&RunDir| run.file(crate::run::events::FILE).exists();
+    let begun = |run: &&RunDir| {
+        let log = Reader::open(&run.file(events::FILE));
+        log.is_ok_and(|mut log| log.next().is_some())
+    };
     runs.iter().rev().filter(|run| run.name() == id).find(begun).cloned()
 }
 
@@ -176,4 +185,33 @@ fn read_config(path: &Path) -> Result<Config> {
     };
     let text = fs::read_to_string(path).map_err(|error| damaged(error.to_string()))?;
     toml::from_str(&text).map_err(|error| damaged(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{events::EventLog, testing};
+
+    #[test]
+    fn a_run_that_was_killed_before_its_record_began_is_none() {
+        let study = tempfile::tempdir().unwrap();
+        let folder = Folder::at(study.path().to_owned());
+        let run = |id: &str| {
+            let run = folder.runs_folder().join(id);
+            fs::create_dir_all(&run).unwrap();
+            run.join(events::FILE)
+        };
+        let empty = run("2026-01-02T00-00-00_cell_0002");
+        assert_eq!(folder.run_of("cell").unwrap(), None, "there is no record");
+        fs::write(&empty, "").unwrap();
+        assert_eq!(folder.run_of("cell").unwrap(), None, "its record is empty");
+        fs::write(&empty, "{\"seq\":1,").unwrap();
+        assert_eq!(folder.run_of("cell").unwrap(), None, "its first line is torn");
+        let begun = run("2026-01-01T00-00-00_cell_0001");
+        EventLog::create(&begun).unwrap().append(testing::run()).unwrap();
+        let found = folder.run_of("cell").unwrap().unwrap();
+        assert_eq!(found.path(), begun.parent().unwrap());
+        fs::write(empty, "damaged\n").unwrap();
+        assert_ne!(folder.run_of("cell").unwrap(), Some(found), "damage is no reason to start anew");
+    }
 }

@@ -26,7 +26,7 @@ pub use device::{channels_last, parse_device};
 pub use error::{CheckpointProblem, TorchError};
 pub use handle::{GradGuard, TensorHandle, TensorRef, TensorVt};
 pub use handover::{ForeignHandover, HANDOVER, HANDOVER_V1, Handover, check_handover};
-pub use memory::keep_freed_memory;
+pub use memory::{keep_freed_memory, release_freed_memory};
 pub use network::{Network, Parameter};
 pub use normal::{fill_gaussian, gaussian};
 pub use normalise::normalise_batch;

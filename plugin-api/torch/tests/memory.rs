@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use nashost_plugin_torch::keep_freed_memory;
+use nashost_plugin_torch::{keep_freed_memory, release_freed_memory};
 use tch::{Tensor, kind};
 
 /// Pages that the kernel had to bring since the process started.
@@ -23,6 +23,12 @@ fn faults_of_rounds() -> u64 {
     page_faults() - before
 }
 
+/// Pages of this process that are in memory.
+fn resident_pages() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    statm.split_whitespace().nth(1).and_then(|field| field.parse().ok()).expect("resident pages")
+}
+
 fn main() -> std::io::Result<()> {
     // The protocol by which test runners list tests.
     let given = |flag: &str| std::env::args().any(|argument| argument == flag);
@@ -34,5 +40,10 @@ fn main() -> std::io::Result<()> {
     assert!(keep_freed_memory());
     let kept = faults_of_rounds();
     assert!(kept < 1024 && by_default > 10 * kept, "{by_default} page faults by default, {kept} after");
+    let before = resident_pages();
+    release_freed_memory();
+    let after = resident_pages();
+    // Eight tensors of 1024 pages each.
+    assert!(after + 7 * 1024 < before, "{before} resident pages before, {after} after");
     Ok(())
 }

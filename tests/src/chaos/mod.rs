@@ -4,11 +4,14 @@
 //! and its workers, and makes files fail (see the library `fault-injection`), and takes the run up after
 //! each blow until it is done. Rounds follow until enough processes were killed. After each blow
 //! nothing that was recorded may be gone; after each round everything must be as in peace.
+//! [`unleash_on_study`] does the same to a study.
 
+mod faults;
 mod record;
 mod result;
 mod round;
 mod strike;
+mod study;
 mod tally;
 
 use std::{fs, path::PathBuf, time::Instant};
@@ -16,8 +19,8 @@ use std::{fs, path::PathBuf, time::Instant};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
+pub use self::{faults::FAULTS, study::unleash as unleash_on_study, tally::Tally};
 use self::{result::Peace, round::Round};
-pub use self::{round::FAULTS, tally::Tally};
 use crate::{Sandbox, Set};
 
 /// Problems after which there is no point in going on.

@@ -13,32 +13,17 @@ use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Chaos,
+    Chaos, faults,
     record::Record,
     strike::{self, Moment},
     tally::Tally,
 };
-use crate::{Run, Sandbox, library, process};
+use crate::{Run, Sandbox, process};
 
-/// Faults that files can have; see the library `fault-injection`.
-pub const FAULTS: [&str; 8] = [
-    "short-write",
-    "disk-full",
-    "write-error",
-    "sync-error",
-    "rename-error",
-    "truncate-error",
-    "clock",
-    "kill",
-];
-/// Faults per million calls.
-const RATES: [u32; 3] = [20_000, 100_000, 300_000];
 /// The longest time to the next blow, as a share of the time that the run takes in peace.
 const SPAN: f64 = 0.2;
 /// Launches after which a run that does not get done is given up.
 const LAUNCHES: u32 = 1000;
-/// Exit status of a run that the machine does not let go on.
-const ENVIRONMENT: i32 = 3;
 
 /// A run under attack.
 pub(super) struct Round<'a> {
@@ -103,7 +88,7 @@ impl<'a> Round<'a> {
             }
         }
         let status = ended.unwrap_or_else(|| child.wait().expect("a child can be waited for"));
-        let by_fault = self.count_faults(driver);
+        let by_fault = faults::count(self.place, driver, self.tally);
         if killed && !by_fault && status.signal().is_some() {
             self.tally.drivers += 1;
         }
@@ -128,18 +113,7 @@ impl<'a> Round<'a> {
         let messages = File::create(self.messages()).expect("the sandbox is writable");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(messages);
         if faulty {
-            fs::create_dir_all(self.place.path("runs")).expect("the sandbox is writable");
-            let runs = self.place.path("runs").canonicalize().expect("it was just made");
-            let one = self.random.random_range(0..FAULTS.len());
-            let kinds = if self.random.random_bool(0.5) { FAULTS.join(",") } else { FAULTS[one].to_owned() };
-            let rate = RATES[self.random.random_range(0..RATES.len())];
-            command
-                .env("LD_PRELOAD", library("fault_injection"))
-                .env("FAULTS_IN", runs)
-                .env("FAULTS_KINDS", kinds)
-                .env("FAULTS_RATE", rate.to_string())
-                .env("FAULTS_SEED", self.random.random::<u32>().to_string())
-                .env("FAULTS_LOG", self.place.path("faults"));
+            faults::endanger(&mut command, self.place, "runs", self.random);
         }
         command.spawn().expect("nashost starts")
     }
@@ -147,25 +121,6 @@ impl<'a> Round<'a> {
     /// Where the driver's messages go.
     fn messages(&self) -> PathBuf {
         self.place.path("messages")
-    }
-
-    /// Counts the faults of the last launch; says whether one of them killed the driver.
-    fn count_faults(&mut self, driver: u32) -> bool {
-        let log = self.place.path("faults");
-        let mut driver_killed = false;
-        for line in fs::read_to_string(&log).unwrap_or_default().lines() {
-            let (kind, process) = line.split_once(' ').unwrap_or((line, ""));
-            *self.tally.faults.entry(kind.to_owned()).or_default() += 1;
-            if kind == "kill" {
-                let is_driver = process == driver.to_string();
-                driver_killed |= is_driver;
-                let victims = if is_driver { &mut self.tally.drivers } else { &mut self.tally.workers };
-                *victims += 1;
-            }
-        }
-        // There is none if nothing failed.
-        let _ = fs::remove_file(log);
-        driver_killed
     }
 
     /// Looks at how a launch ended, and at what is left of the run.
@@ -182,14 +137,11 @@ impl<'a> Round<'a> {
             self.problem(lost);
         }
         let messages = fs::read_to_string(self.messages()).unwrap_or_default();
-        // Ends of workers' logs, which may be shown as well, are indented.
-        let errors = messages.lines().filter_map(|line| line.strip_prefix("error["));
-        let code = errors.filter_map(|rest| rest.split_once(']')).map(|(code, _)| code).next_back();
-        match (status.code(), code) {
+        match (status.code(), faults::code(&messages)) {
             (None, _) if killed => {}
             (Some(0), _) if self.record.is_finished() => {}
-            (Some(ENVIRONMENT), Some(code)) if faulty => {
-                *self.tally.stops.entry(code.to_owned()).or_default() += 1;
+            (Some(faults::ENVIRONMENT), Some(code)) if faulty => {
+                *self.tally.stops.entry(code).or_default() += 1;
             }
             _ => self.problem(format!("the driver ended with {status}, and said:\n{messages}")),
         }

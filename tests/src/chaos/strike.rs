@@ -82,19 +82,19 @@ fn newest(run: &Path) -> u64 {
 
 /// Kills a worker of `driver`; says whether there was one.
 pub(super) fn kill_worker(driver: u32, random: &mut impl Rng) -> bool {
-    let workers = workers(driver);
-    if workers.is_empty() {
-        return false;
-    }
-    let victim = workers[random.random_range(0..workers.len())];
-    Pid::from_raw(victim).is_some_and(|victim| kill_process(victim, Signal::KILL).is_ok())
+    kill_one(&workers(driver), random)
 }
 
 /// Waits for the workers of a driver that is gone to be gone, too; returns those that stay.
 pub(super) fn orphans(driver: u32) -> Vec<i32> {
+    leave(|| workers(driver))
+}
+
+/// Waits until `left` finds nobody; returns those that stay.
+pub(super) fn leave(left: impl Fn() -> Vec<i32>) -> Vec<i32> {
     let began = Instant::now();
     loop {
-        let left = workers(driver);
+        let left = left();
         if left.is_empty() || began.elapsed() > ORPHANS {
             return left;
         }
@@ -104,13 +104,26 @@ pub(super) fn orphans(driver: u32) -> Vec<i32> {
 
 /// Numbers of the processes that were started as workers of `driver` and live.
 fn workers(driver: u32) -> Vec<i32> {
-    let words = format!("worker\0--driver\0{driver}\0");
+    with_words(&format!("worker\0--driver\0{driver}\0"))
+}
+
+/// Numbers of the living processes with `words` in their command line.
+pub(super) fn with_words(words: &str) -> Vec<i32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-    let is_worker = |number: &i32| {
+    let has_words = |number: &i32| {
         // A process that has ended has no words any more, even if nobody has waited for it.
         let line = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
         line.windows(words.len()).any(|part| part == words.as_bytes())
     };
-    numbers.filter(is_worker).collect()
+    numbers.filter(has_words).collect()
+}
+
+/// Kills one of `victims`; says whether there was one.
+pub(super) fn kill_one(victims: &[i32], random: &mut impl Rng) -> bool {
+    if victims.is_empty() {
+        return false;
+    }
+    let victim = victims[random.random_range(0..victims.len())];
+    Pid::from_raw(victim).is_some_and(|victim| kill_process(victim, Signal::KILL).is_ok())
 }
