@@ -196,22 +196,17 @@ mod tests {
     fn a_run_that_was_killed_before_its_record_began_is_none() {
         let study = tempfile::tempdir().unwrap();
         let folder = Folder::at(study.path().to_owned());
-        let run = |id: &str| {
-            let run = folder.runs_folder().join(id);
-            fs::create_dir_all(&run).unwrap();
-            run.join(events::FILE)
-        };
-        let empty = run("2026-01-02T00-00-00_cell_0002");
+        let run = RunDir::create(&folder.runs_folder(), "cell").unwrap().dir().clone();
+        let log = run.file(events::FILE);
         assert_eq!(folder.run_of("cell").unwrap(), None, "there is no record");
-        fs::write(&empty, "").unwrap();
-        assert_eq!(folder.run_of("cell").unwrap(), None, "its record is empty");
-        fs::write(&empty, "{\"seq\":1,").unwrap();
-        assert_eq!(folder.run_of("cell").unwrap(), None, "its first line is torn");
-        let begun = run("2026-01-01T00-00-00_cell_0001");
-        EventLog::create(&begun).unwrap().append(testing::run()).unwrap();
-        let found = folder.run_of("cell").unwrap().unwrap();
-        assert_eq!(found.path(), begun.parent().unwrap());
-        fs::write(empty, "damaged\n").unwrap();
-        assert_ne!(folder.run_of("cell").unwrap(), Some(found), "damage is no reason to start anew");
+        for text in ["", "{\"seq\":1,"] {
+            fs::write(&log, text).unwrap();
+            assert_eq!(folder.run_of("cell").unwrap(), None, "`{text}` is no whole line");
+        }
+        fs::write(&log, "damaged\n").unwrap();
+        assert_eq!(folder.run_of("cell").unwrap(), Some(run.clone()), "damage is no reason to start anew");
+        fs::remove_file(&log).unwrap();
+        EventLog::create(&log).unwrap().append(testing::run()).unwrap();
+        assert_eq!(folder.run_of("cell").unwrap(), Some(run));
     }
 }
