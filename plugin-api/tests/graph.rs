@@ -1,7 +1,8 @@
 //! The architecture graph: validation, costs, JSON, transformation.
 
 use nashost_plugin_api::graph::{
-    Graph, GraphBuilder, GraphError, GraphJsonError, INPUT, Node, Op, ProblemKind, Shape, Window,
+    Auxiliary, Graph, GraphBuilder, GraphError, GraphJsonError, INPUT, Node, Op, ProblemKind, Shape, Source,
+    Window,
 };
 use proptest::prelude::*;
 
@@ -27,6 +28,54 @@ fn small() -> Graph {
 fn problems(graph: &Graph) -> Vec<(Option<String>, ProblemKind)> {
     let error: GraphError = graph.validate().expect_err("invalid");
     error.problems.into_iter().map(|problem| (problem.node.map(|(name, _)| name), problem.kind)).collect()
+}
+
+/// [`small`] with an auxiliary classifier on its stem.
+fn auxiliary(outputs: usize, weight: f64) -> Graph {
+    let mut graph = small();
+    let node =
+        |name: &str, op, input: &str| Node { name: name.to_owned(), op, inputs: vec![input.to_owned()] };
+    graph.nodes.splice(
+        2..2,
+        [
+            node("aux.pool", Op::GlobalAveragePool, "relu"),
+            node("aux.flatten", Op::Flatten, "aux.pool"),
+            node("aux.fc", Op::Gemm { out_features: outputs, bias: true }, "aux.flatten"),
+        ],
+    );
+    graph.auxiliary = Some(Auxiliary { output: "aux.fc".to_owned(), weight });
+    graph
+}
+
+#[test]
+fn an_auxiliary_classifier_counts_nothing_and_can_be_left_out() {
+    let graph = auxiliary(2, 0.4);
+    let resolved = graph.resolve().unwrap();
+    assert_eq!(resolved.auxiliary, Some(4));
+    let training_only = resolved.reaches_output().iter().filter(|reaches| !**reaches).count();
+    assert_eq!(training_only, 3);
+    assert!(resolved.releases().concat().iter().all(|value| *value != Source::Node(4)));
+    assert_eq!(graph.costs(), small().costs());
+    assert_eq!(graph.without_auxiliary(), small());
+    assert_eq!(graph.without_residual_links(), small().without_residual_links());
+    assert_eq!(small().without_auxiliary(), small());
+    assert_eq!(Graph::from_json(&graph.to_json()).unwrap(), graph);
+    assert_ne!(graph.hash(), small().hash());
+}
+
+#[test]
+fn what_is_wrong_with_an_auxiliary_classifier_is_said() {
+    let text = |graph: Graph| graph.validate().unwrap_err().to_string();
+    assert!(text(auxiliary(3, 0.4)).contains("auxiliary output"), "{}", text(auxiliary(3, 0.4)));
+    for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(text(auxiliary(2, weight)).contains("`auxiliary.weight`"));
+    }
+    let mut missing = auxiliary(2, 0.4);
+    missing.auxiliary = Some(Auxiliary { output: "nowhere".to_owned(), weight: 0.4 });
+    assert!(text(missing).contains("nowhere"));
+    let mut dead = auxiliary(2, 0.4);
+    dead.auxiliary = None;
+    assert_eq!(problems(&dead).len(), 3, "nodes that lead nowhere");
 }
 
 #[test]

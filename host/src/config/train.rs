@@ -25,6 +25,18 @@ pub enum Schedule {
     Cosine,
 }
 
+/// How the probabilities of drop paths go over the epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DropPath {
+    /// The same throughout.
+    #[default]
+    Constant,
+    /// From 0 in the first epoch linearly up, as the code of DARTS and those after it do: times
+    /// `epoch / epochs`, epochs counted from 0.
+    Rising,
+}
+
 /// Weights of positives in the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum PosWeight {
@@ -99,6 +111,8 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Learning-rate schedule.
     pub schedule: Schedule,
+    /// How the probabilities of the network's drop paths go over the epochs.
+    pub drop_path: DropPath,
     /// Weights of positives.
     pub pos_weight: PosWeight,
     /// Largest weight of positives under `neg/pos`.
@@ -124,6 +138,7 @@ impl Default for TrainConfig {
             momentum: 0.9,
             weight_decay: 0.0,
             schedule: Schedule::Constant,
+            drop_path: DropPath::Constant,
             pos_weight: PosWeight::NegOverPos,
             pos_weight_cap: 20.0,
             precision: Precision::Fp32,

@@ -160,6 +160,7 @@ fn architecture() -> PortableArchitecture {
             ],
             output: "fc".to_owned(),
             features: "pool".to_owned(),
+            auxiliary: None,
         },
     }
 }

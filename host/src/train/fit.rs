@@ -18,6 +18,7 @@ use super::{
     trainer::Trainer,
 };
 use crate::{
+    config::train::DropPath,
     error::{Error, Exit, Result},
     run::trial::{Control, EpochReport, TrialEvent},
 };
@@ -262,6 +263,10 @@ impl<'a, 'b> Fit<'a, 'b> {
         let Progress { epoch, step: first, seconds: before } = self.progress;
         let doing = format!("training in epoch {epoch}");
         let (positions, changes) = self.prepare(epoch).or_fail(&doing)?;
+        if self.draws && self.job.config.drop_path == DropPath::Rising {
+            let share = f64::from(epoch - 1) / f64::from(self.job.config.epochs);
+            self.trainer.drop_paths(self.job.network, share);
+        }
         let steps = self.batches.len() as u64;
         for step in first..steps {
             let total = self.step(&positions, &changes, step).or_fail(&doing)?;

@@ -77,7 +77,7 @@ fn node(name: &str, op: Op, input: &str) -> Node {
 fn graph(input: [usize; 3], nodes: Vec<Node>, features: &str) -> Graph {
     let output = nodes.last().unwrap().name.clone();
     let initialization = Initialization::default();
-    Graph { schema: 1, input, initialization, nodes, output, features: features.to_owned() }
+    Graph { schema: 1, input, initialization, nodes, output, features: features.to_owned(), auxiliary: None }
 }
 
 fn conv(out_channels: usize, stride: usize, bias: bool) -> Op {

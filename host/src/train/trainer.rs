@@ -1,9 +1,10 @@
 //! One training step.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use anyhow::Context as _;
-use nashost_plugin_torch::{Mode, Network, Weights};
+use nashost_plugin_api::graph::Auxiliary;
+use nashost_plugin_torch::{Network, Weights};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -22,7 +23,7 @@ const OPTIMIZER: &str = "optimizer.";
 /// Nothing here reads from the device, so on a GPU a step only queues work.
 #[derive(Debug)]
 pub struct Trainer<'a> {
-    network: &'a Network,
+    network: Cow<'a, Network>,
     parameters: Parameters,
     loss: Loss,
     optimizer: Optimizer,
@@ -52,7 +53,14 @@ impl<'a> Trainer<'a> {
             Precision::Bf16 => Kind::BFloat16,
         };
         let loss = Loss::new(pos_weight, device)?;
+        let network = Cow::Borrowed(network);
         Ok(Self { network, parameters, loss, optimizer, kind, micro_batches: config.micro_batches })
+    }
+
+    /// Trains from now on with `share` times the drop-path probabilities of `network`, which the trainer
+    /// was made for.
+    pub fn drop_paths(&mut self, network: &Network, share: f64) {
+        self.network = Cow::Owned(network.with_drop_path(share));
     }
 
     /// Makes one step of learning rate `lr` on a batch (normalised images, channels-last, and what
@@ -92,8 +100,12 @@ impl<'a> Trainer<'a> {
     /// Computes the gradient on `images`: all of a batch, or the part of one of `entries` assessed
     /// entries, added to the gradient of parts before it. Returns the loss.
     fn pass(&self, images: &Tensor, truth: &Truth, part: Option<(&Tensor, bool)>) -> anyhow::Result<Total> {
-        let logits = self.network.forward(self.parameters.training(), images, Mode::Train)?;
-        let total = self.loss.total(&logits, truth)?;
+        let (logits, auxiliary) = self.network.forward_training(self.parameters.training(), images)?;
+        let mut total = self.loss.total(&logits, truth)?;
+        if let (Some(logits), Some(Auxiliary { weight, .. })) = (auxiliary, &self.network.graph().auxiliary) {
+            let auxiliary = self.loss.total(&logits, truth)?;
+            total.sum = total.sum.f_add(&auxiliary.sum.f_mul_scalar(*weight)?)?;
+        }
         let (entries, add) = part.unwrap_or((&total.entries, false));
         self.parameters.backward(&total.share_of(entries)?, add)?;
         Ok(Total { sum: total.sum.f_detach()?, entries: total.entries })
@@ -148,7 +160,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use nashost_plugin_api::dataset::Target;
-    use nashost_plugin_torch::channels_last;
+    use nashost_plugin_torch::{Mode, channels_last};
     use serde::Deserialize;
 
     use super::*;

@@ -1,6 +1,6 @@
 //! Writes graphs pleasantly.
 
-use super::{Graph, GraphError, Initialization, Node, Op, Pool, SCHEMA, Window};
+use super::{Auxiliary, Graph, GraphError, Initialization, Node, Op, Pool, SCHEMA, Window};
 
 /// Builds a [`Graph`] node by node. Each method answers the name of the node it adds, to be used
 /// as an input of later nodes.
@@ -24,12 +24,13 @@ pub struct GraphBuilder {
     input: [usize; 3],
     initialization: Initialization,
     nodes: Vec<Node>,
+    auxiliary: Option<Auxiliary>,
 }
 
 impl GraphBuilder {
     /// Starts a graph for images of `input`: channels, height, width.
     pub fn new(input: [usize; 3]) -> Self {
-        Self { input, initialization: Initialization::default(), nodes: Vec::new() }
+        Self { input, initialization: Initialization::default(), nodes: Vec::new(), auxiliary: None }
     }
 
     /// Sets how fresh weights are drawn.
@@ -120,6 +121,11 @@ impl GraphBuilder {
         self.node(name, Op::Gemm { out_features, bias }, &[input])
     }
 
+    /// Makes `output` the answer of an auxiliary classifier, whose loss weighs `weight` while training.
+    pub fn auxiliary(&mut self, output: &str, weight: f64) {
+        self.auxiliary = Some(Auxiliary { output: output.to_owned(), weight });
+    }
+
     /// Returns the graph that answers the value of `output`, with `features` as its last map.
     ///
     /// # Errors
@@ -133,6 +139,7 @@ impl GraphBuilder {
             nodes: self.nodes,
             output: output.to_owned(),
             features: features.to_owned(),
+            auxiliary: self.auxiliary,
         };
         graph.validate()?;
         Ok(graph)

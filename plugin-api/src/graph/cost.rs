@@ -43,13 +43,16 @@ pub struct NodeCost {
 }
 
 impl Graph {
-    /// Counts the network.
+    /// Counts the network, without an auxiliary classifier.
     ///
     /// # Errors
     ///
     /// Fails if the graph is not valid.
     pub fn costs(&self) -> Result<Costs, GraphError> {
         let resolved = self.resolve()?;
+        if resolved.auxiliary.is_some() {
+            return self.without_auxiliary().costs();
+        }
         let mut costs = Costs::default();
         let mut live = resolved.image.numel() as u64;
         let mut peak = live;

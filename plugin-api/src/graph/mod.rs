@@ -80,4 +80,19 @@ pub struct Graph {
     /// The node whose value is the last feature map, before global pooling (what Zen-Score and
     /// Grad-CAM look at).
     pub features: String,
+    /// A second classifier, which takes part in training only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auxiliary: Option<Auxiliary>,
+}
+
+/// A second classifier on an earlier map, which brings gradients there: its loss, weighed, is added to the
+/// network's while training (Szegedy et al., *Going Deeper with Convolutions*, CVPR 2015, section 5). Nodes
+/// that lead to it alone do not run otherwise, and do not count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Auxiliary {
+    /// The node whose value is its answer: one logit per label.
+    pub output: String,
+    /// How much its loss weighs beside the network's.
+    pub weight: f64,
 }

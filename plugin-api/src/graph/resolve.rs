@@ -25,6 +25,8 @@ pub struct Resolved {
     pub output: usize,
     /// Index of the last feature map.
     pub features: usize,
+    /// Index of the auxiliary classifier's answer, if there is one.
+    pub auxiliary: Option<usize>,
 }
 
 impl Resolved {
@@ -47,13 +49,21 @@ impl Resolved {
         uses
     }
 
-    /// Lists, for each node, the values that nobody reads once it has run. The output is never
-    /// among them.
+    /// Says of each node whether the output depends on it; others take part in training only.
+    pub fn reaches_output(&self) -> Vec<bool> {
+        reaching(&self.inputs, &[self.output])
+    }
+
+    /// Lists, for each node, the values that nobody reads once it has run. What the network answers is
+    /// never among them.
     pub fn releases(&self) -> Vec<Vec<Source>> {
         let mut releases = vec![Vec::new(); self.inputs.len()];
         let mut seen = vec![false; self.inputs.len()];
         let mut seen_image = false;
         seen[self.output] = true;
+        if let Some(auxiliary) = self.auxiliary {
+            seen[auxiliary] = true;
+        }
         for (node, inputs) in self.inputs.iter().enumerate().rev() {
             for &source in inputs {
                 let seen = match source {
@@ -67,6 +77,22 @@ impl Resolved {
         }
         releases
     }
+}
+
+/// Says of each node whether one of `goals` depends on it.
+pub(super) fn reaching(inputs: &[Vec<Source>], goals: &[usize]) -> Vec<bool> {
+    let mut reaches = vec![false; inputs.len()];
+    goals.iter().for_each(|&goal| reaches[goal] = true);
+    for node in (0..inputs.len()).rev() {
+        if reaches[node] {
+            for source in &inputs[node] {
+                if let Source::Node(input) = source {
+                    reaches[*input] = true;
+                }
+            }
+        }
+    }
+    reaches
 }
 
 impl Graph {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Graph, GraphError, INPUT, Node, Op, Problem, ProblemKind, Resolved, SCHEMA, Shape, Source, Window, shape,
+    Auxiliary, Graph, GraphError, INPUT, Node, Op, Problem, ProblemKind, Resolved, SCHEMA, Shape, Source,
+    Window, resolve::reaching, shape,
 };
 
 impl Graph {
@@ -70,11 +71,37 @@ impl Graph {
         }
         let output = checker.role("output", &self.output, &index);
         let features = checker.role("features", &self.features, &index);
+        let auxiliary = match &self.auxiliary {
+            None => Some(None),
+            Some(Auxiliary { output, weight }) => {
+                if !(weight.is_finite() && *weight > 0.0) {
+                    checker.report(
+                        None,
+                        ProblemKind::Range {
+                            attribute: "auxiliary.weight",
+                            value: *weight,
+                            expected: "a number above 0",
+                        },
+                    );
+                }
+                checker.role("auxiliary output", output, &index).map(Some)
+            }
+        };
         // With a broken link, what is unused is anybody's guess.
         let linked = inputs.iter().all(Option::is_some);
         let inputs: Vec<Vec<Source>> = inputs.into_iter().flatten().collect();
-        if let (Some(output), true) = (output, linked) {
-            checker.unused(&self.nodes, &inputs, output);
+        if let (Some(output), Some(auxiliary), true) = (output, auxiliary, linked) {
+            let goals: Vec<usize> = auxiliary.into_iter().chain([output]).collect();
+            for (node, _) in self.nodes.iter().zip(reaching(&inputs, &goals)).filter(|(_, used)| !used) {
+                checker.report(Some(node), ProblemKind::Unused);
+            }
+        }
+        if let (Some(output), Some(Some(auxiliary))) = (output, auxiliary)
+            && let (Some(wanted), Some(found)) = (shapes[output], shapes[auxiliary])
+            && wanted != found
+        {
+            let name = &self.nodes[auxiliary].name;
+            checker.wrong_role("auxiliary output", name, found, "of the output's shape");
         }
         if let Some(Some(found @ Shape::Map { .. })) = output.map(|output| shapes[output]) {
             checker.wrong_role("output", &self.output, found, "a vector with one logit per label");
@@ -82,9 +109,9 @@ impl Graph {
         if let Some(Some(found @ Shape::Flat(_))) = features.map(|features| shapes[features]) {
             checker.wrong_role("features", &self.features, found, "a map");
         }
-        match (output, features, shapes.into_iter().collect::<Option<Vec<_>>>()) {
-            (Some(output), Some(features), Some(shapes)) if checker.problems.is_empty() => {
-                Ok(Resolved { image, inputs, shapes, output, features })
+        match (output, features, auxiliary, shapes.into_iter().collect::<Option<Vec<_>>>()) {
+            (Some(output), Some(features), Some(auxiliary), Some(shapes)) if checker.problems.is_empty() => {
+                Ok(Resolved { image, inputs, shapes, output, features, auxiliary })
             }
             _ => Err(GraphError { problems: checker.problems }),
         }
@@ -218,20 +245,5 @@ impl Checker {
 
     fn wrong_role(&mut self, role: &'static str, name: &str, found: Shape, expected: &'static str) {
         self.report(None, ProblemKind::Role { role, name: name.to_owned(), found, expected });
-    }
-
-    fn unused(&mut self, nodes: &[Node], inputs: &[Vec<Source>], output: usize) {
-        let mut used = vec![false; nodes.len()];
-        used[output] = true;
-        for i in (0..=output).rev() {
-            for source in &inputs[i] {
-                if let (Source::Node(node), true) = (source, used[i]) {
-                    used[*node] = true;
-                }
-            }
-        }
-        for (node, _) in nodes.iter().zip(used).filter(|(_, used)| !used) {
-            self.report(Some(node), ProblemKind::Unused);
-        }
     }
 }

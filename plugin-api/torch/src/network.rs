@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nashost_plugin_api::graph::{Graph, Op, Resolved, Source};
+use nashost_plugin_api::graph::{Graph, Node, Op, Resolved, Source};
 
 use crate::TorchError;
 
@@ -28,12 +28,15 @@ pub struct Network {
     parameters: Vec<Parameter>,
     pub(crate) steps: Vec<Step>,
     pub(crate) output: usize,
+    pub(crate) auxiliary: Option<usize>,
 }
 
 /// What the executor knows of a node.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) inputs: Vec<Source>,
+    /// The output does not depend on it.
+    pub(crate) training_only: bool,
     /// Its tensors, as a range of the network's.
     pub(crate) parameters: Range<usize>,
     /// Values that nobody reads once the node has run.
@@ -53,6 +56,7 @@ impl Network {
         let resolved = graph.resolve()?;
         let uses = resolved.uses();
         let releases = resolved.releases();
+        let reaches_output = resolved.reaches_output();
         let mut parameters = Vec::new();
         let mut steps = Vec::with_capacity(graph.nodes.len());
         for (node, releases) in releases.into_iter().enumerate() {
@@ -60,12 +64,19 @@ impl Network {
             parameters.extend(tensors_of(&graph, &resolved, node));
             steps.push(Step {
                 inputs: resolved.inputs[node].clone(),
+                training_only: !reaches_output[node],
                 parameters: first..parameters.len(),
                 releases,
                 overwrites: overwritten(&graph, &resolved, &uses, node),
             });
         }
-        Ok(Self { graph, parameters, steps, output: resolved.output })
+        Ok(Self { graph, parameters, steps, output: resolved.output, auxiliary: resolved.auxiliary })
+    }
+
+    /// Returns the network with `share` times the probabilities of its drop paths.
+    #[must_use]
+    pub fn with_drop_path(&self, share: f64) -> Self {
+        Self { graph: self.graph.with_drop_path(share), ..self.clone() }
     }
 
     /// The graph.
@@ -79,9 +90,12 @@ impl Network {
         &self.parameters
     }
 
-    /// The tensors of the classifier: the last Gemm.
+    /// The tensors of the classifier: the last Gemm that leads to the output.
     pub(crate) fn classifier(&self) -> Range<usize> {
-        let last = self.graph.nodes.iter().rposition(|node| matches!(node.op, Op::Gemm { .. }));
+        let is_gemm = |node: &Node| matches!(node.op, Op::Gemm { .. });
+        let nodes = self.graph.nodes.iter().zip(&self.steps);
+        let last = nodes.rev().position(|(node, step)| is_gemm(node) && !step.training_only);
+        let last = last.map(|behind| self.steps.len() - 1 - behind);
         last.map_or(0..0, |node| self.steps[node].parameters.clone())
     }
 }

@@ -16,7 +16,7 @@ pub enum Mode {
 }
 
 impl Network {
-    /// Returns the logits, `N×labels`, of `images`, `N×C×H×W`.
+    /// Returns the logits, `N×labels`, of `images`, `N×C×H×W`. An auxiliary classifier does not run.
     ///
     /// Images may have any strides; they and the weights must be on one device and of one kind,
     /// except that normalisation tensors stay fp32. Gradients are recorded as the thread's grad
@@ -29,6 +29,22 @@ impl Network {
     pub fn forward(&self, weights: &Weights, images: &Tensor, mode: Mode) -> Result<Tensor, TorchError> {
         let mut values = self.run(weights, images, mode, &[self.output])?;
         Ok(values.swap_remove(0))
+    }
+
+    /// Returns the logits of a training pass, and those of the auxiliary classifier if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Network::forward`] does.
+    pub fn forward_training(
+        &self,
+        weights: &Weights,
+        images: &Tensor,
+    ) -> Result<(Tensor, Option<Tensor>), TorchError> {
+        let taps: Vec<usize> = [self.output].into_iter().chain(self.auxiliary).collect();
+        let mut values = self.run(weights, images, Mode::Train, &taps)?.into_iter();
+        let logits = values.next().expect("a value for each tap");
+        Ok((logits, values.next()))
     }
 
     /// Returns the values of the nodes named by `taps`, in that order, and runs no node after the
@@ -66,14 +82,14 @@ impl Network {
         taps.iter().for_each(|&tap| tapped[tap] = true);
         let mut image = Some(channels_last(images));
         let mut values: Vec<Option<Tensor>> = (0..last).map(|_| None).collect();
+        let skips = !taps.iter().any(|&tap| self.steps[tap].training_only);
         for (index, step) in self.steps[..last].iter().enumerate() {
-            let overwrite = step.overwrites.is_some_and(|input| !tapped[input]);
-            let value = {
+            if !(skips && step.training_only) {
+                let overwrite = step.overwrites.is_some_and(|input| !tapped[input]);
                 let inputs: Vec<&Tensor> =
                     step.inputs.iter().map(|&source| read(&image, &values, source)).collect();
-                self.answer(index, step, &inputs, weights, mode, overwrite)?
-            };
-            values[index] = Some(value);
+                values[index] = Some(self.answer(index, step, &inputs, weights, mode, overwrite)?);
+            }
             for &source in &step.releases {
                 match source {
                     Source::Image => image = None,

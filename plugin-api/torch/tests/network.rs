@@ -170,6 +170,36 @@ fn batch_statistics_of_one_value_are_refused() {
 }
 
 #[test]
+fn an_auxiliary_classifier_runs_in_training_passes_alone() {
+    let mut g = GraphBuilder::new([1, 4, 4]);
+    let x = g.conv("conv", INPUT, 3, Window::square(3, 1), 1, false);
+    let x = g.batch_norm("bn", &x, 1e-5);
+    let aux = g.batch_norm("aux.bn", &x, 1e-5);
+    let [main, second] = [("", &x), ("aux.", &aux)].map(|(name, x)| {
+        let x = g.global_average_pool(format!("{name}pool"), x);
+        let x = g.flatten(format!("{name}flatten"), &x);
+        g.gemm(format!("{name}fc"), &x, 2, true)
+    });
+    g.auxiliary(&second, 0.4);
+    let network = Network::new(g.finish(&main, &x).unwrap()).unwrap();
+    let images = images(&network, 6);
+    let weights = network.initialize(3);
+    let tracked = |name: &str| {
+        let at = network.parameters().iter().position(|parameter| parameter.name == name).unwrap();
+        weights.tensors()[at].int64_value(&[])
+    };
+    for mode in [Mode::Eval, Mode::Train] {
+        network.forward(&weights, &images, mode).unwrap();
+    }
+    assert_eq!((tracked("bn.num_batches_tracked"), tracked("aux.bn.num_batches_tracked")), (1, 0));
+    let (logits, auxiliary) = network.forward_training(&weights, &images).unwrap();
+    assert_eq!((tracked("bn.num_batches_tracked"), tracked("aux.bn.num_batches_tracked")), (2, 1));
+    assert_eq!(logits, network.forward(&weights, &images, Mode::Train).unwrap());
+    let taps = network.forward_taps(&weights, &images, Mode::Train, &["fc", "aux.fc"]).unwrap();
+    assert_eq!((&taps[0], Some(&taps[1])), (&logits, auxiliary.as_ref()));
+}
+
+#[test]
 fn dropout_keeps_the_mean_and_drop_path_drops_images() {
     tch::manual_seed(1);
     let ones = Tensor::ones([64, 2, 16, 16], tch::kind::FLOAT_CPU);

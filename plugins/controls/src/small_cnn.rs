@@ -136,6 +136,7 @@ fn network(spec: SmallCnnConfig, geometry: &Geometry) -> Graph {
         nodes,
         output,
         features,
+        auxiliary: None,
     }
 }
 

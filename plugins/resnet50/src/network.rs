@@ -108,6 +108,7 @@ pub fn graph(spec: ResnetSpec, geometry: &Geometry) -> Graph {
         nodes: net.nodes,
         output,
         features,
+        auxiliary: None,
     }
 }
 

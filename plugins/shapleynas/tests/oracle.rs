@@ -74,6 +74,7 @@ fn derived_networks_answer_as_the_official_code() {
             stem: Stem::Cifar,
             reductions: None,
             drop_path: 0.0,
+            auxiliary: if case["auxiliary"] == true { 0.4 } else { 0.0 },
         };
         let side = number("resolution");
         let geometry = Geometry { input: [3, side, side], outputs: number("num_classes") };
@@ -84,12 +85,19 @@ fn derived_networks_answer_as_the_official_code() {
         close(&network.forward(&weights(), &images, Mode::Eval).unwrap(), &case["logits_eval"], TOLERANCE);
         // While training, the first layer of the official auxiliary head is a ReLU in place, on the cell
         // at two thirds of the way. Cells begin with a ReLU, so only a classifier behind it notices.
+        let auxiliary = network.forward_training(&weights(), &images).unwrap().1;
+        let expected = &case["train_mode_no_drop_path"]["logits_aux"];
+        assert_eq!(auxiliary.is_some(), !expected.is_null());
+        if let Some(auxiliary) = auxiliary {
+            close(&auxiliary, expected, TRAIN_TOLERANCE);
+        }
         let trained = if 2 * darts.layers / 3 == darts.layers - 1 {
             let weights = weights();
             let features = network.graph().features.clone();
             let map = network.forward_taps(&weights, &images, Mode::Train, &[&features]).unwrap();
             let pooled = map[0].relu().mean_dim([2_i64, 3].as_slice(), false, None);
             let [.., classifier, bias] = weights.tensors() else { panic!("there is a classifier") };
+            assert_eq!(network.parameters().last().unwrap().name, "classifier.bias");
             pooled.linear(classifier, Some(bias))
         } else {
             network.forward(&weights(), &images, Mode::Train).unwrap()

@@ -37,6 +37,7 @@ pub(crate) fn build(structure: &Structure, excitation: bool, geometry: &Geometry
         nodes: builder.nodes,
         output: builder.value,
         features,
+        auxiliary: None,
     }
 }
 

@@ -41,9 +41,18 @@ pub struct Darts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reductions: Option<Vec<usize>>,
     /// Probability that an operation is left out for an image while training. The published codes
-    /// raise it linearly over the epochs, to 0.3 at the end; here it stays.
+    /// raise it linearly over the epochs, to 0.3 at the end; who trains decides.
     #[serde(default)]
     pub drop_path: f64,
+    /// How much the loss of an auxiliary classifier, two thirds of the way, weighs while training; 0 for
+    /// none. Published: 0.4.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub auxiliary: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Darts {
@@ -57,8 +66,7 @@ impl Darts {
 
     /// Builds the network for images and labels of `geometry`.
     ///
-    /// Modules are named as in the published code. Its auxiliary head, which takes part in training
-    /// only, is left out: a graph has one output.
+    /// Modules are named as in the published code.
     ///
     /// # Errors
     ///
@@ -73,6 +81,9 @@ impl Darts {
         }
         if !(0.0..1.0).contains(&self.drop_path) {
             return Err(CellError::DropPath);
+        }
+        if !(self.auxiliary.is_finite() && self.auxiliary >= 0.0) {
+            return Err(CellError::AuxiliaryWeight);
         }
         let reductions = self.reductions();
         if let Some(&cell) = reductions.iter().find(|cell| **cell >= layers) {
@@ -92,6 +103,13 @@ impl Darts {
             let value = cell.build(&mut net, before, &last, halved);
             before = std::mem::replace(&mut last, value);
             halved = kind == CellType::Reduce;
+            if self.auxiliary > 0.0 && layer == 2 * layers / 3 {
+                let (pooling, last_norm) = match self.stem {
+                    Stem::Cifar => (3, true),
+                    Stem::Imagenet => (2, false),
+                };
+                net.auxiliary(&last, pooling, last_norm, geometry.outputs, self.auxiliary)?;
+            }
         }
         net.finish(&last, geometry.outputs)
     }
@@ -239,6 +257,7 @@ mod tests {
             stem: Stem::Cifar,
             reductions: None,
             drop_path: 0.0,
+            auxiliary: 0.0,
         }
     }
 

@@ -72,6 +72,20 @@ pub enum CellError {
     /// A probability that is none.
     #[error("`drop_path` must lie in 0…1, without 1")]
     DropPath,
+    /// A weight that is none.
+    #[error("`auxiliary` must be 0 or more")]
+    AuxiliaryWeight,
+    /// A map that the auxiliary classifier cannot pool.
+    #[error(
+        "the auxiliary classifier needs a map of {least}×{least} or more, and the cell two thirds of the \
+         way gives {}×{}: set `auxiliary` to 0, or make the images larger", found[0], found[1]
+    )]
+    AuxiliaryMap {
+        /// Rows and columns.
+        found: [usize; 2],
+        /// What they must be.
+        least: usize,
+    },
     /// A network whose graph is not valid.
     #[error("these settings make no network: {0}")]
     Graph(#[from] nashost_plugin_api::graph::GraphError),

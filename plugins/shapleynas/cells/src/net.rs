@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use nashost_plugin_api::graph::{
-    Graph, GraphError, INPUT, Initialization, Node, Op, Pool, SCHEMA, Shape, Window,
+    Auxiliary, Graph, GraphError, INPUT, Initialization, Node, Op, Pool, SCHEMA, Shape, Window,
 };
 
 use crate::CellError;
@@ -13,7 +13,8 @@ const BN_EPSILON: f64 = 1e-5;
 /// Share of the old running value; PyTorch writes it as `momentum=0.1`.
 const BN_MOMENTUM: f64 = 0.9;
 
-/// What a published code counts: every module, also those whose value reaches no output.
+/// What a published code counts: every module but the auxiliary classifier, also those whose value
+/// reaches no output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Trainable values.
@@ -60,6 +61,7 @@ pub(crate) struct Value {
 pub(crate) struct Net {
     input: [usize; 3],
     nodes: Vec<Node>,
+    auxiliary: Option<Auxiliary>,
 }
 
 impl Net {
@@ -69,7 +71,7 @@ impl Net {
                 return Err(CellError::NotPositive(name));
             }
         }
-        Ok(Self { input, nodes: Vec::new() })
+        Ok(Self { input, nodes: Vec::new(), auxiliary: None })
     }
 
     pub(crate) fn image(&self) -> Value {
@@ -161,6 +163,38 @@ impl Net {
         Value { node: self.push(name, Op::Concat, &inputs), channels, ..values[0].clone() }
     }
 
+    /// Adds the auxiliary classifier of DARTS on `x`. `pooling` is the stride of its average pool, and
+    /// `last_norm` says whether its second convolution is normalised: the published codes differ in
+    /// both. Maps whose pooled size is not 2×2 are averaged before the linear layer, which the codes do
+    /// not have.
+    pub(crate) fn auxiliary(
+        &mut self,
+        x: &Value,
+        pooling: usize,
+        last_norm: bool,
+        outputs: usize,
+        weight: f64,
+    ) -> Result<(), CellError> {
+        if x.size.iter().any(|&size| size < 5 + pooling) {
+            return Err(CellError::AuxiliaryMap { found: x.size, least: 5 + pooling });
+        }
+        let at = |step: usize| format!("auxiliary_head.features.{step}");
+        let x = self.relu(&at(0), x);
+        let x = self.pool(&at(1), Op::AveragePool, &x, Window::square(5, pooling).pads(0));
+        let x = self.conv(&at(2), &x, 128, Window::square(1, 1), 1);
+        let x = self.batch_norm(&at(3), &x);
+        let x = self.relu(&at(4), &x);
+        let x = self.conv(&at(5), &x, 768, Window::square(2, 1).pads(0), 1);
+        let x = if last_norm { self.batch_norm(&at(6), &x) } else { x };
+        let x = self.relu(&at(6 + usize::from(last_norm)), &x);
+        let pooled = self.push("auxiliary_head.pool", Op::GlobalAveragePool, &[&x.node]);
+        let flat = self.push("auxiliary_head.flatten", Op::Flatten, &[&pooled]);
+        let classifier = Op::Gemm { out_features: outputs, bias: true };
+        let output = self.push("auxiliary_head.classifier", classifier, &[&flat]);
+        self.auxiliary = Some(Auxiliary { output, weight });
+        Ok(())
+    }
+
     /// Adds the classifier and closes the network.
     pub(crate) fn finish(mut self, x: &Value, outputs: usize) -> Result<Layout, CellError> {
         if outputs == 0 {
@@ -169,8 +203,11 @@ impl Net {
         let pooled = self.push("global_pooling", Op::GlobalAveragePool, &[&x.node]);
         let flat = self.push("flatten", Op::Flatten, &[&pooled]);
         let output = self.push("classifier", Op::Gemm { out_features: outputs, bias: true }, &[&flat]);
-        let tally = tally(self.input, &self.nodes)?;
+        let is_auxiliary = |node: &Node| node.name.starts_with("auxiliary_head.");
+        let counted: Vec<Node> = self.nodes.iter().filter(|node| !is_auxiliary(node)).cloned().collect();
+        let tally = tally(self.input, &counted)?;
         let mut used = HashSet::from([output.clone()]);
+        used.extend(self.auxiliary.iter().map(|auxiliary| auxiliary.output.clone()));
         for node in self.nodes.iter().rev() {
             if used.contains(&node.name) {
                 used.extend(node.inputs.iter().cloned());
@@ -185,6 +222,7 @@ impl Net {
             nodes,
             output,
             features: x.node.clone(),
+            auxiliary: self.auxiliary,
         };
         graph.validate()?;
         Ok(Layout { graph, tally })

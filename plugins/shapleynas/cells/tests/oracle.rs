@@ -31,6 +31,7 @@ fn retraining_networks_count_as_the_official_code() {
             stem: if case["net"] == "NetworkImageNet" { Stem::Imagenet } else { Stem::Cifar },
             reductions: None,
             drop_path: 0.0,
+            auxiliary: 0.0,
         };
         let layout = network.build(&square(case)).unwrap();
         let Tally { params, macs, .. } = layout.tally();

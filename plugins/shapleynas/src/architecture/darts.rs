@@ -34,9 +34,14 @@ pub struct DartsConfig {
     pub stem: Stem,
     /// Which cells, counted from 0, are reductions; a third and two thirds of the way if left out.
     pub reductions: Option<Vec<usize>>,
-    /// Probability that an operation is left out for an image while training; the same in all epochs.
+    /// Probability that an operation is left out for an image while training; `train.drop_path` says
+    /// how it goes over the epochs.
     #[schemars(range(min = 0, max = 0.99))]
     pub drop_path: f64,
+    /// How much the loss of an auxiliary classifier, two thirds of the way, weighs while training; 0 for
+    /// none. Published: 0.4.
+    #[schemars(range(min = 0))]
+    pub auxiliary: f64,
 }
 
 impl Default for DartsConfig {
@@ -48,6 +53,7 @@ impl Default for DartsConfig {
             stem: Stem::Cifar,
             reductions: None,
             drop_path: 0.0,
+            auxiliary: 0.0,
         }
     }
 }
@@ -93,8 +99,9 @@ impl Component for DartsSpace {
     type Config = DartsConfig;
 
     fn create(config: DartsConfig) -> PluginResult<Self> {
-        let DartsConfig { genotype: text, channels, layers, stem, reductions, drop_path } = config;
-        let initial = Darts { genotype: genotype(&text)?, channels, layers, stem, reductions, drop_path };
+        let DartsConfig { genotype: text, channels, layers, stem, reductions, drop_path, auxiliary } = config;
+        let genotype = genotype(&text)?;
+        let initial = Darts { genotype, channels, layers, stem, reductions, drop_path, auxiliary };
         Ok(Self { initial })
     }
 }

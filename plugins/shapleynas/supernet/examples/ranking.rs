@@ -23,9 +23,9 @@ struct Options {
     /// Walks of the reference, for each of the two values; half of them are the others in reverse.
     #[arg(long, default_value_t = 20)]
     walks: usize,
-    /// Groups of gradients; each of 2, that is, four gradients.
-    #[arg(long, default_value_t = 2)]
-    groups: usize,
+    /// Groups of gradients; as many as an epoch of the search takes by default if left out.
+    #[arg(long)]
+    groups: Option<usize>,
     /// Repetitions of every estimator.
     #[arg(long, default_value_t = 5)]
     repeats: u64,
@@ -119,6 +119,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         loss: Loss::CrossEntropy,
         ..SearchConfig::default()
     };
+    let (groups, strata) = (options.groups.unwrap_or(config.samples), config.strata);
     let mut digits = Digits { images: 1600, seed: options.seed };
     let mut search = Search::new(config, [1, SIDE, SIDE], 10, options.seed, Device::Cpu)?;
     for _ in 0..options.epochs {
@@ -168,8 +169,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     residuals.measure(&mut loss, corrections, &kind, &mut rng)?;
                 }
                 let mut sampled = Sampled::default();
-                for _ in 0..options.groups {
-                    sampled.push(gradient_group(&mut loss, 2, &mut rng)?);
+                for _ in 0..groups {
+                    sampled.push(gradient_group(&mut loss, strata, &mut rng)?);
                 }
                 let corrected = sampled.mean().into_iter().enumerate();
                 let corrected: Vec<f64> =
@@ -182,10 +183,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!(
             "{} gradients, {corrections} corrections, loss: {}; {} forwards, {} backwards, {cost:.2} s = {:.0} \
              evaluations",
-            4 * options.groups,
+            2 * strata * groups,
             list(&rhos),
-            4 * options.groups + if corrections > 0 { corrections + 1 } else { 0 },
-            4 * options.groups + usize::from(corrections > 0),
+            2 * strata * groups + if corrections > 0 { corrections + 1 } else { 0 },
+            2 * strata * groups + usize::from(corrections > 0),
             cost / unit
         );
     }

@@ -273,7 +273,7 @@ impl Default for SearchConfig {
             value: Value::Loss,
             value_images: 64,
             value_sample: ValueSample::Stratified,
-            samples: 3,
+            samples: 2,
             strata: 2,
             corrections: 0,
             truncation: 0.0,
