@@ -1,7 +1,7 @@
 """Times the official Shapley-NAS supernet, from a checkout of it: a training step, evaluations with all
 operations, with half of them and along a walk, and a gradient by the mask.
 
-The first three are what its search does. It takes no mask gradients; that case is its network with
+The training step and the evaluations are what its search does; `share of a search` is both in its proportions. It takes no mask gradients; that case is its network with
 autograd by the operations' weights, the supernet's weights frozen.
 """
 
@@ -16,6 +16,10 @@ CASES = [("C16 L8, batch 32", 16, 8, 32), ("C8 L3, batch 32", 8, 3, 32)]
 EDGES, OPS = 14, 7
 PLAYERS = 2 * EDGES * OPS
 STRIDE = 14
+# A fifth of an epoch with values and of one without, at the proportions of the official CIFAR-10 search divided
+# by 32: of 2 x 781 images for weights, and of ten walks on 32 images. With gamma 0.5, a walk over a trained
+# supernet ends after a quarter of its players.
+SEARCH_STEPS, SEARCH_WALKS, SEARCH_EVALUATIONS = 10, 2, 51
 
 
 def present(removed):
@@ -67,6 +71,18 @@ def main():
             f"{case}, {name}", function, options.repeats, options.threads, work
         )
         run("training step", train)
+
+        def search():
+            model.requires_grad_(True)
+            for _ in range(SEARCH_STEPS):
+                train()
+            model.eval()
+            for _ in range(SEARCH_WALKS):
+                for removed in range(SEARCH_EVALUATIONS):
+                    accuracy(present(removed))
+
+        if layers == 3:
+            measure(f"share of a search, {name}", search, 1, options.threads, 1)
         model.eval()
         half = present(PLAYERS // 2)
         run("evaluation", lambda: accuracy(present(0)))

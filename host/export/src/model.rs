@@ -52,7 +52,8 @@ pub(crate) fn model(graph: &Graph, weights: &[u8], description: &Description) ->
         Input::Normalised => IMAGES.to_owned(),
         Input::Pixels => normalise(&mut writer, &description.normalisation, graph.input[0]),
     };
-    for (index, node) in graph.nodes.iter().enumerate() {
+    let reaches_output = resolved.reaches_output();
+    for (index, node) in graph.nodes.iter().enumerate().filter(|(index, _)| reaches_output[*index]) {
         let sources = &resolved.inputs[index];
         let name = |source: &Source| match source {
             Source::Image => image.clone(),

@@ -34,6 +34,10 @@ fn everything() -> Graph {
     let mean =
         g.node("mean", Op::AveragePool(Pool { window, ceil_mode: true, count_include_pad: true }), &[&x]);
     let x = g.concat("concat", &[&max, &mean]);
+    let aux = g.global_average_pool("aux.pool", &x);
+    let aux = g.flatten("aux.flatten", &aux);
+    let aux = g.gemm("aux.fc", &aux, 2, true);
+    g.auxiliary(&aux, 0.4);
     let pooled = g.global_average_pool("pool", &x);
     let x = g.mul("scale", &[&x, &pooled]);
     let features = x.clone();
@@ -234,11 +238,12 @@ fn weights_that_do_not_fit_are_all_named() {
         problems,
         ["`bn.bias` is F16, expected F32", "`fc.weight` is [5, 2], expected [2, 5]", "`fc.bias` is missing",]
     );
-    let mut smaller = everything();
+    let mut smaller = everything().without_auxiliary();
     smaller.nodes.retain(|node| node.name != "fc");
     smaller.output = "hidden".to_owned();
     let described = Description { labels: vec![String::new(); 5], ..description(Input::Pixels, &[0.5]) };
-    let error = to_onnx(&smaller, &weights(&graph, plain), &described).unwrap_err().to_string();
+    let error =
+        to_onnx(&smaller, &weights(&graph.without_auxiliary(), plain), &described).unwrap_err().to_string();
     assert!(error.contains("`fc.bias` belongs to no node"), "{error}");
     let error = to_onnx(&graph, b"no safetensors", &described).unwrap_err();
     assert!(matches!(error, ExportError::Output { labels: 5, .. }), "{error}");

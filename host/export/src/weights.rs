@@ -10,7 +10,8 @@ use crate::{ExportError, proto::Tensor};
 /// A counter that only training reads.
 const COUNTER: &str = "num_batches_tracked";
 
-/// Reads the tensors of every node, in the order of the graph's parameters and without batch counters.
+/// Reads the tensors of every node on which the output depends, in the order of the graph's parameters and
+/// without batch counters. Those of an auxiliary classifier are checked, too.
 ///
 /// # Errors
 ///
@@ -19,7 +20,8 @@ pub(crate) fn read(graph: &Graph, resolved: &Resolved, file: &[u8]) -> Result<Ve
     let file = SafeTensors::deserialize(file)?;
     let mut unexpected: BTreeSet<&str> = file.names().into_iter().collect();
     let (mut tensors, mut problems) = (Vec::new(), Vec::new());
-    for (node, inputs) in graph.nodes.iter().zip(&resolved.inputs) {
+    let nodes = graph.nodes.iter().zip(&resolved.inputs).zip(resolved.reaches_output());
+    for ((node, inputs), reaches_output) in nodes {
         for spec in node.op.parameters(resolved.shape(inputs[0])) {
             let name = format!("{}.{}", node.name, spec.suffix);
             unexpected.remove(name.as_str());
@@ -34,6 +36,7 @@ pub(crate) fn read(graph: &Graph, resolved: &Resolved, file: &[u8]) -> Result<Ve
                 Ok(view) if view.dtype() != Dtype::F32 => {
                     problems.push(format!("`{name}` is {:?}, expected F32", view.dtype()));
                 }
+                Ok(_) if !reaches_output => {}
                 // Both formats are little-endian and row-major.
                 Ok(view) => tensors.push(Tensor {
                     dims: spec.shape.iter().map(|&size| size as i64).collect(),

@@ -113,7 +113,8 @@ impl<'a> Space<'a> {
     pub fn candidate(&self, spec: &Spec, seed: u64) -> Result<Candidate> {
         Ok(Candidate {
             spec: spec.clone(),
-            graph: self.architecture.graph(spec, &self.geometry)?,
+            // Metrics judge what is used.
+            graph: self.architecture.graph(spec, &self.geometry)?.without_auxiliary(),
             counters: self.architecture.counters(spec, &self.geometry)?,
             seed,
         })

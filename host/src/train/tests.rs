@@ -10,7 +10,7 @@ use std::{
 
 use nashost_plugin_api::{
     dataset::{DatasetInfo, Part, PixelType, Record, Target},
-    graph::{Graph, INPUT, Initialization, Node, Op, Window},
+    graph::{Auxiliary, Graph, INPUT, Initialization, Node, Op, Window},
     metric::{MetricReport, MetricValue},
 };
 use nashost_plugin_torch::{Network, Weights};
@@ -18,7 +18,7 @@ use tch::Device;
 
 use super::*;
 use crate::{
-    config::train::{Augmentation, Precision, TrainConfig},
+    config::train::{Augmentation, DropPath, Precision, TrainConfig},
     data::ImageStore,
     error::Result,
     run::trial::{Control, TrialEvent},
@@ -253,6 +253,64 @@ fn events_tell_every_epoch_and_checkpoint() {
     assert_eq!(kinds[..3], ["epoch 1", BEST_SUBSET_ACCURACY, BEST_MACRO_F1]);
     assert_eq!(kinds.last().unwrap(), LAST);
     assert!(events.contains(&TrialEvent::Checkpoint(trained.best_macro_f1)));
+}
+
+/// The first epoch of rising drop paths drops nothing, later ones do.
+#[test]
+fn drop_paths_rise_from_nothing() {
+    let with = |ratio: f64, drop_path: DropPath| {
+        let mut nodes = vec![node("conv1", conv(8, 2, true), INPUT)];
+        nodes.extend([
+            node("path", Op::DropPath { ratio }, "conv1"),
+            node("flatten", Op::Flatten, "path"),
+            node("fc", Op::Gemm { out_features: 2, bias: true }, "flatten"),
+        ]);
+        let network = Network::new(graph([1, 8, 8], nodes, "conv1")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let config = TrainConfig { drop_path, ..config(2) };
+        let (outcome, events) = run(&config, &network, 1, dir.path(), |_| false);
+        completed(outcome);
+        train_losses(&events)
+    };
+    let never = with(0.0, DropPath::Constant);
+    let (constant, rising) = (with(0.6, DropPath::Constant), with(0.6, DropPath::Rising));
+    let half = with(0.3, DropPath::Constant);
+    assert_eq!(rising[0], never[0]);
+    assert!(rising[1] != never[1] && rising[1] != constant[1]);
+    assert!(constant[0] != never[0] && half[0] != constant[0]);
+}
+
+/// The loss of an auxiliary classifier is added with its weight, and the classifier learns.
+#[test]
+fn an_auxiliary_classifier_is_trained_along() {
+    let with = |weight: Option<f64>| {
+        let mut nodes = vec![
+            node("conv1", conv(8, 2, true), INPUT),
+            node("flatten", Op::Flatten, "conv1"),
+            node("fc", Op::Gemm { out_features: 2, bias: true }, "flatten"),
+        ];
+        // Of the same start as the classifier: behind the last node, so that no other weight moves.
+        if weight.is_some() {
+            nodes.push(node("aux", Op::Gemm { out_features: 2, bias: true }, "flatten"));
+        }
+        let mut graph = graph([1, 8, 8], nodes, "conv1");
+        graph.output = "fc".to_owned();
+        graph.auxiliary = weight.map(|weight| Auxiliary { output: "aux".to_owned(), weight });
+        let network = Network::new(graph).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (outcome, events) = run(&config(30), &network, 1, dir.path(), |_| false);
+        let path = dir.path().join(&completed(outcome).last.path);
+        let weights = Weights::load(&network, &path).unwrap();
+        let moved = network.initialize(1).tensors().last().unwrap() - weights.tensors().last().unwrap();
+        (train_losses(&events), moved.abs().max().double_value(&[]))
+    };
+    let (plain, _) = with(None);
+    let (double, moved) = with(Some(1.0));
+    assert!(moved > 1e-3, "the auxiliary bias stays where it was");
+    // Two classifiers of one weight each lose about twice as much; both learn.
+    assert!(double[0] > 1.5 * plain[0] && double[29] < 0.2 * double[0], "{double:?} beside {plain:?}");
+    let (little, _) = with(Some(1e-6));
+    assert!((little[0] - plain[0]).abs() < 1e-3 * plain[0], "{} for {}", little[0], plain[0]);
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Graph {
             && wanted != found
         {
             let name = &self.nodes[auxiliary].name;
-            checker.wrong_role("auxiliary output", name, found, "of the output's shape");
+            checker.wrong_role("auxiliary output", name, found, "the shape of the output");
         }
         if let Some(Some(found @ Shape::Map { .. })) = output.map(|output| shapes[output]) {
             checker.wrong_role("output", &self.output, found, "a vector with one logit per label");

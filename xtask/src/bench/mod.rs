@@ -94,6 +94,7 @@ const BENCHES: [Bench; 8] = [
             ("half evaluation", Goal::Ratio(2.0)),
             ("evaluation of a walk", Goal::Ratio(2.0)),
             ("mask gradient", Goal::Open),
+            ("share of a search", Goal::Ratio(4.0)),
         ],
         reference: Some(Reference { script: "shapley_official.py", package: "torch", official: true }),
         input: Input::None,
