@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nashost_plugin_api::dataset::Part;
 use nashost_report::Table;
-use nashost_survey::{Look, Survey, preview};
+use nashost_survey::{Look, Looked, Survey, preview};
 
 use super::{
     Context,
@@ -46,18 +46,17 @@ fn as_answer(error: Error) -> Error {
     if error.code == "E0300" { Error { exit: Exit::No, help: None, ..error } } else { error }
 }
 
-/// A dataset that was looked at.
-struct Surveyed {
+/// A dataset, every image of which was looked at.
+struct Seen {
     dataset: String,
     catalogue: Catalogue,
     parts: Vec<Part>,
     looks: Vec<Option<Look>>,
-    survey: Survey,
 }
 
-impl Surveyed {
+impl Seen {
     /// Splits the dataset of `config` as a run would, and looks at every image.
-    fn new(show_ids: bool, config: &ConfigArgs, context: &Context) -> Result<Self> {
+    fn new(config: &ConfigArgs, context: &Context) -> Result<Self> {
         let (registry, resolved) = context.resolve(config)?;
         let source = PluginSource::new(&registry, &resolved.config)?;
         // Contradictions between labels are part of the answer, so they do not end the command.
@@ -72,46 +71,51 @@ impl Surveyed {
         drop(bar);
         // Reasons may hold names of files; `data check` tells them.
         let looks: Vec<_> = looks.into_iter().map(|look| look.ok()).collect();
-        let survey = Survey::new(&catalogue.info, &catalogue.records, &split.parts, &looks, show_ids);
         let dataset = ComponentRef::from(&resolved.config.data).id;
-        Ok(Self { dataset, catalogue, parts: split.parts, looks, survey })
+        Ok(Self { dataset, catalogue, parts: split.parts, looks })
+    }
+
+    fn looked(&self) -> Looked<'_> {
+        let Catalogue { info, records } = &self.catalogue;
+        Looked { info, records, parts: &self.parts, looks: &self.looks }
     }
 
     /// Whether every image could be decoded.
     fn exit(&self) -> Exit {
-        if self.survey.unreadable.is_empty() { Exit::Ok } else { Exit::No }
+        if self.looks.iter().all(Option::is_some) { Exit::Ok } else { Exit::No }
     }
 }
 
 fn stats(show_ids: bool, config: &ConfigArgs, context: &Context) -> Result<Exit> {
-    let surveyed = Surveyed::new(show_ids, config, context)?;
+    let seen = Seen::new(config, context)?;
+    let survey = Survey::new(&seen.looked(), show_ids);
     let tables = |form: fn(&Table) -> String| {
-        context.out.text(&surveyed.survey.tables().iter().map(form).collect::<Vec<_>>().join("\n"))
+        context.out.text(&survey.tables().iter().map(form).collect::<Vec<_>>().join("\n"))
     };
     match context.out.format() {
-        Format::Json => context.out.json(&surveyed.survey)?,
-        Format::Table => context.out.text(&surveyed.survey.to_string())?,
+        Format::Json => context.out.json(&survey)?,
+        Format::Table => context.out.text(&survey.to_string())?,
         Format::Csv => tables(Table::csv)?,
         Format::Md => tables(Table::markdown)?,
         Format::Latex => tables(Table::latex)?,
         Format::Html => tables(Table::html)?,
     }
-    Ok(surveyed.exit())
+    Ok(seen.exit())
 }
 
 fn write_preview(file: &Path, show_ids: bool, config: &ConfigArgs, context: &Context) -> Result<Exit> {
-    let surveyed = Surveyed::new(show_ids, config, context)?;
-    let Surveyed { dataset, catalogue, parts, looks, survey } = &surveyed;
-    let title = format!("Dataset {dataset}");
-    let about = format!("{} · written by nashost {}", catalogue.info.source, env!("CARGO_PKG_VERSION"));
-    let (info, records) = (&catalogue.info, &catalogue.records);
-    let page = preview(survey, (&title, &about), info, records, parts, looks, show_ids);
+    let seen = Seen::new(config, context)?;
+    let survey = Survey::new(&seen.looked(), show_ids);
+    let title = format!("Dataset {}", seen.dataset);
+    let source = &seen.catalogue.info.source;
+    let about = format!("{source} · written by nashost {}", env!("CARGO_PKG_VERSION"));
+    let page = preview(&survey, &seen.looked(), &title, &about, show_ids);
     atomic::write(file, page.html().as_bytes())?;
     for finding in survey.findings() {
         context.out.warn(&finding);
     }
     context.out.text(&format!("{}\n", file.display()))?;
-    Ok(surveyed.exit())
+    Ok(seen.exit())
 }
 
 fn write_split(file: &Path, config: &ConfigArgs, context: &Context) -> Result<Exit> {

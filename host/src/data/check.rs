@@ -275,7 +275,7 @@ mod tests {
                 "image \"i5\": 99 bytes for 10 rows, 10 columns, 1 channel",
             ]
         );
-        let equal = "images \"i6\" and \"i7\" of different groups are equal";
+        let equal = "images \"i6\" and \"i7\" of different groups are equal, with other labels";
         assert_eq!(messages(&report.problems, Severity::Warning), [equal]);
         let text = report.to_string();
         assert!(text.starts_with("16 images, 1 label, 16 groups\n"), "{text}");

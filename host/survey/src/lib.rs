@@ -16,6 +16,6 @@ pub use self::{
     look::{BINS, Look, THUMBNAIL},
     phash::{MOST_BITS, Picture},
     show::preview,
-    survey::{Contradictions, Intensity, LabelCount, PartCount, Size, Survey, Twin},
+    survey::{Contradictions, Intensity, LabelCount, Looked, PartCount, Size, Survey, Twin},
     twins::{LEAST_CORRELATION, Twins, twins},
 };

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use nashost_plugin_api::dataset::{DatasetInfo, Part, Record, Target};
+use nashost_plugin_api::dataset::{Part, Target};
 use nashost_report::{Cell, Column, Contact, Histogram, Preview, Table};
 
-use crate::{Look, Survey};
+use crate::{Looked, Size, Survey};
 
 /// Sizes that are listed one by one.
 const SIZES: usize = 8;
@@ -73,8 +73,24 @@ impl Survey {
                 &["positive", "negative", "not assessed", "patients"],
                 labels.collect(),
             ),
-            table("sizes", "Sizes", "", &["rows × columns"], &["bits", "images"], sizes),
+            table("sizes", "Sizes", &self.ranges(), &["rows × columns"], &["bits", "images"], sizes),
         ]
+    }
+}
+
+impl Survey {
+    /// Least and greatest size, in a sentence.
+    fn ranges(&self) -> String {
+        let range = |side: fn(&Size) -> usize| {
+            let sides = || self.sizes.iter().map(side);
+            Some((sides().min()?, sides().max()?))
+        };
+        match (range(|size| size.height), range(|size| size.width)) {
+            (Some((low, high)), Some((left, right))) => {
+                format!("Rows from {low} to {high}, columns from {left} to {right}.")
+            }
+            _ => String::new(),
+        }
     }
 }
 
@@ -98,6 +114,7 @@ impl fmt::Display for Survey {
             writeln!(f)?;
             columns(f, &table)?;
         }
+        writeln!(f, "{}", self.ranges())?;
         writeln!(f, "\nintensities, from black to white")?;
         for intensity in &self.intensities {
             let part = part_name(intensity.part);
@@ -150,17 +167,10 @@ fn bars(shares: &[f64]) -> String {
     pairs.iter().map(|height| BARS[(height / most * 8.0).ceil() as usize]).collect()
 }
 
-/// Makes the page of a dataset; the arguments are those of [`Survey::new`], which made `survey`. `title` and
-/// `about` stand above it.
-pub fn preview(
-    survey: &Survey,
-    (title, about): (&str, &str),
-    info: &DatasetInfo,
-    records: &[Record],
-    parts: &[Part],
-    looks: &[Option<Look>],
-    show_ids: bool,
-) -> Preview {
+/// Makes the page of a dataset, of which `survey` was made, with the same `show_ids`. `title` and `about` stand above
+/// it.
+pub fn preview(survey: &Survey, looked: &Looked<'_>, title: &str, about: &str, show_ids: bool) -> Preview {
+    let Looked { info, records, parts, looks } = *looked;
     let contact = |index: usize| {
         let look = looks[index].as_ref()?;
         let findings = info.labels.iter().zip(&records[index].targets);
@@ -196,11 +206,22 @@ pub fn preview(
 
 #[cfg(test)]
 mod tests {
+    use nashost_plugin_api::dataset::{DatasetInfo, Record};
+
     use super::*;
-    use crate::twins::tests::{look, phantom};
+    use crate::{
+        Look,
+        twins::tests::{look, phantom},
+    };
+
+    type Set = (DatasetInfo, Vec<Record>, Vec<Part>, Vec<Option<Look>>);
+
+    fn looked((info, records, parts, looks): &Set) -> Looked<'_> {
+        Looked { info, records, parts, looks }
+    }
 
     /// Twelve phantom images, the last a copy of the first under another name, one unreadable.
-    fn set() -> (DatasetInfo, Vec<Record>, Vec<Part>, Vec<Option<Look>>) {
+    fn set() -> Set {
         let (mut records, pixels) = phantom(12);
         for (number, record) in records.iter_mut().enumerate() {
             record.id = format!("SECRET-{number}");
@@ -225,8 +246,8 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_the_records() {
-        let (info, records, parts, looks) = set();
-        let survey = Survey::new(&info, &records, &parts, &looks, false);
+        let set = set();
+        let survey = Survey::new(&looked(&set), false);
         let value = serde_json::to_value(&survey).unwrap();
         assert_eq!((survey.images, survey.patients), (12, 6));
         assert_eq!(
@@ -251,16 +272,19 @@ mod tests {
             ("image 1", "image 12", true, true)
         );
         let text = survey.to_string();
+        let rows = survey.sizes.iter().map(|size| size.height);
+        let rows = format!("\nRows from {} to {}, columns", rows.clone().min().unwrap(), rows.max().unwrap());
+        assert!(text.contains(&rows), "{text}");
         assert!(text.contains("warning: 1 image both \"normal\" and \"finding\"\n"), "{text}");
         assert!(text.contains("  image 1 (train) and image 12 (test): equal, other labels\n"), "{text}");
     }
 
     #[test]
     fn no_id_is_told_unless_asked() {
-        let (info, records, parts, looks) = set();
+        let set = set();
         let outputs = |show: bool| {
-            let survey = Survey::new(&info, &records, &parts, &looks, show);
-            let page = preview(&survey, ("Dataset", "drawn"), &info, &records, &parts, &looks, show).html();
+            let survey = Survey::new(&looked(&set), show);
+            let page = preview(&survey, &looked(&set), "Dataset", "drawn", show).html();
             [survey.to_string(), serde_json::to_string(&survey).unwrap(), page]
         };
         for output in outputs(false) {
@@ -273,9 +297,9 @@ mod tests {
 
     #[test]
     fn the_page_shows_images_pairs_and_counts() {
-        let (info, records, parts, looks) = set();
-        let survey = Survey::new(&info, &records, &parts, &looks, false);
-        let page = preview(&survey, ("Dataset", "drawn"), &info, &records, &parts, &looks, false);
+        let set = set();
+        let survey = Survey::new(&looked(&set), false);
+        let page = preview(&survey, &looked(&set), "Dataset", "drawn", false);
         assert_eq!((page.images.len(), page.pairs.len(), page.histograms.len()), (11, 1, 3));
         let html = page.html();
         assert_eq!(html.matches("src=\"data:image/png;base64,iVBOR").count(), 13, "PNG files");

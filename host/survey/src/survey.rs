@@ -13,6 +13,19 @@ use crate::{BINS, Look, twins};
 /// The parts of a split, in their order.
 const PARTS: [Part; 3] = [Part::Train, Part::Val, Part::Test];
 
+/// A dataset, every image of which was looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Looked<'a> {
+    /// What it says of itself.
+    pub info: &'a DatasetInfo,
+    /// One per image.
+    pub records: &'a [Record],
+    /// Part of each image.
+    pub parts: &'a [Part],
+    /// Look of each image; `None` if it cannot be decoded.
+    pub looks: &'a [Option<Look>],
+}
+
 /// What `nashost data stats` tells. It names no image and no patient unless asked to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
@@ -124,16 +137,10 @@ pub struct Twin {
 }
 
 impl Survey {
-    /// Brings together what is known of the images: `parts` and `looks` have one entry for each of `records`; a
-    /// look is `None` where the image cannot be decoded. With `show_ids` images are called by their ids, else by
-    /// their number in the dataset, from 1.
-    pub fn new(
-        info: &DatasetInfo,
-        records: &[Record],
-        parts: &[Part],
-        looks: &[Option<Look>],
-        show_ids: bool,
-    ) -> Self {
+    /// Brings together what is known of the images. With `show_ids` images are called by their ids, else by their
+    /// number in the dataset, from 1.
+    pub fn new(looked: &Looked<'_>, show_ids: bool) -> Self {
+        let Looked { info, records, parts, looks } = *looked;
         let name = |index: usize| {
             if show_ids { records[index].id.clone() } else { format!("image {}", index + 1) }
         };
