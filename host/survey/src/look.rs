@@ -89,7 +89,7 @@ mod tests {
             Pixels { height: THUMBNAIL, width: THUMBNAIL, channels: 1, dtype: PixelType::U8, data: shades };
         let deep: Vec<u8> =
             shallow.data.iter().flat_map(|shade| (u16::from(*shade) * 257).to_ne_bytes()).collect();
-        let deep = Pixels { dtype: PixelType::U16, data: deep, ..shallow.clone() };
+        let deep = Pixels { dtype: PixelType::U16, data: deep, ..shallow };
         let [a, b] = [&shallow, &deep].map(|pixels| Look::new(pixels, &pixels.data, [0; 32]));
         assert_eq!((a.bits, b.bits), (8, 16));
         assert_eq!((&a.histogram, &a.thumbnail), (&b.histogram, &b.thumbnail));
