@@ -44,6 +44,87 @@ pub(crate) fn read_spec(text: &str) -> PluginResult<Spec> {
 
 /// A space of networks, or a single one. Every method is deterministic in its arguments and may
 /// be called from any thread at any time.
+///
+/// ```
+/// use nashost_plugin_api::{
+///     architecture::{Architecture, ArchitectureInfo, Geometry, Spec},
+///     component::{Component, PluginResult},
+///     graph::{Graph, GraphBuilder, INPUT, Window},
+///     seed::derive_seed,
+///     testing,
+/// };
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Default, Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields, default)]
+/// struct Config {}
+///
+/// /// One convolution of 1 to 64 channels.
+/// struct Widths;
+///
+/// /// What stands in records and files.
+/// #[derive(Serialize, Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Structure {
+///     width: usize,
+/// }
+///
+/// impl Widths {
+///     fn drawn(seed: u64) -> PluginResult<Spec> {
+///         let width = 1 + (derive_seed(seed, "width") % 64) as usize;
+///         Ok(serde_json::to_value(Structure { width })?)
+///     }
+///
+///     fn read(spec: &Spec) -> PluginResult<usize> {
+///         match Structure::deserialize(spec)?.width {
+///             width @ 1..=64 => Ok(width),
+///             width => Err(format!("{width} channels, where 1 to 64 are possible").into()),
+///         }
+///     }
+/// }
+///
+/// impl Component for Widths {
+///     const ID: &'static str = "widths";
+///     const DESCRIPTION: &'static str = "Networks of one convolution.";
+///     type Config = Config;
+///
+///     fn create(_: Config) -> PluginResult<Self> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl Architecture for Widths {
+///     fn describe(&self) -> ArchitectureInfo {
+///         let spec_schema = schemars::schema_for!(Structure).to_value();
+///         ArchitectureInfo { spec_schema, searchable: true, source: "an example".to_owned() }
+///     }
+///
+///     fn initial(&self) -> PluginResult<Spec> {
+///         Ok(serde_json::to_value(Structure { width: 8 })?)
+///     }
+///
+///     fn sample(&self, seed: u64) -> PluginResult<Spec> {
+///         Self::drawn(seed)
+///     }
+///
+///     fn mutate(&self, spec: &Spec, strength: u32, seed: u64) -> PluginResult<Spec> {
+///         Self::read(spec)?;
+///         if strength == 0 { Ok(spec.clone()) } else { Self::drawn(seed) }
+///     }
+///
+///     fn graph(&self, spec: &Spec, geometry: &Geometry) -> PluginResult<Graph> {
+///         let mut g = GraphBuilder::new(geometry.input);
+///         let x = g.conv("conv", INPUT, Self::read(spec)?, Window::square(3, 2), 1, true);
+///         let x = g.relu("relu", &x);
+///         let pooled = g.global_average_pool("pool", &x);
+///         let flat = g.flatten("flatten", &pooled);
+///         let logits = g.gemm("fc", &flat, geometry.outputs, true);
+///         Ok(g.finish(&logits, &x)?)
+///     }
+/// }
+///
+/// testing::architecture::<Widths>(serde_json::json!({})).assert_passed();
+/// ```
 pub trait Architecture: Component + Send + Sync {
     /// Describes the space.
     fn describe(&self) -> ArchitectureInfo;

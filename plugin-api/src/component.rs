@@ -29,6 +29,43 @@ pub enum Kind {
 ///
 /// `Config` is what users write in the run configuration; its JSON Schema is generated, checked
 /// and published. Derive `Deserialize` with `#[serde(deny_unknown_fields, default)]`.
+///
+/// ```
+/// use nashost_plugin_api::component::{Component, PluginResult};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields, default)]
+/// struct Config {
+///     /// Rows and columns.
+///     side: usize,
+/// }
+///
+/// impl Default for Config {
+///     fn default() -> Self {
+///         Self { side: 32 }
+///     }
+/// }
+///
+/// struct Squares(usize);
+///
+/// impl Component for Squares {
+///     const ID: &'static str = "squares";
+///     const DESCRIPTION: &'static str = "Squares of one size.";
+///     type Config = Config;
+///
+///     fn create(config: Config) -> PluginResult<Self> {
+///         if config.side < 8 {
+///             return Err("`side` is at least 8".into());
+///         }
+///         Ok(Self(config.side))
+///     }
+/// }
+///
+/// let create = |settings: &str| Squares::create(serde_json::from_str(settings)?);
+/// assert_eq!(create("{}").unwrap().0, 32);
+/// assert!(create(r#"{"side": 4}"#).is_err());
+/// assert!(create(r#"{"sides": 16}"#).is_err(), "unknown keys are refused");
+/// ```
 pub trait Component: Sized + 'static {
     /// The name users type, unique among all plugins, kebab-case.
     const ID: &'static str;

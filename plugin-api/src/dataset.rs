@@ -139,6 +139,63 @@ pub struct Pixels {
 }
 
 /// Images with labels. Every method may be called from any thread at any time.
+///
+/// ```
+/// use nashost_plugin_api::{
+///     component::{Component, PluginResult},
+///     dataset::{Dataset, DatasetInfo, PixelType, Pixels, Record, Target},
+///     testing,
+/// };
+///
+/// #[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields, default)]
+/// struct Config {}
+///
+/// /// Forty squares of one shade, bright or dark.
+/// struct Shades;
+///
+/// impl Component for Shades {
+///     const ID: &'static str = "shades";
+///     const DESCRIPTION: &'static str = "Bright and dark squares.";
+///     type Config = Config;
+///
+///     fn create(_: Config) -> PluginResult<Self> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl Dataset for Shades {
+///     fn describe(&self) -> PluginResult<DatasetInfo> {
+///         let (labels, source) = (vec!["bright".to_owned()], "drawn".to_owned());
+///         Ok(DatasetInfo { labels, normal_label: None, channels: 1, source })
+///     }
+///
+///     fn records(&self) -> PluginResult<Vec<Record>> {
+///         let record = |index: usize| Record {
+///             id: format!("image-{index}"),
+///             group: format!("patient-{}", index / 2),
+///             split: None,
+///             targets: vec![if index % 3 == 0 { Target::Positive } else { Target::Negative }],
+///             attributes: Default::default(),
+///         };
+///         Ok((0..40).map(record).collect())
+///     }
+///
+///     fn stamp(&self) -> PluginResult<String> {
+///         Ok("1".to_owned())
+///     }
+///
+///     fn pixels(&self, index: usize) -> PluginResult<Pixels> {
+///         if index >= 40 {
+///             return Err(format!("there is no image {index}").into());
+///         }
+///         let shade = index as u8 + if index % 3 == 0 { 200 } else { 50 };
+///         Ok(Pixels { height: 8, width: 8, channels: 1, dtype: PixelType::U8, data: vec![shade; 64] })
+///     }
+/// }
+///
+/// testing::dataset::<Shades>(serde_json::json!({})).assert_passed();
+/// ```
 pub trait Dataset: Component + Send + Sync {
     /// Describes the dataset.
     ///

@@ -105,6 +105,62 @@ pub struct MetricReport {
 }
 
 /// A metric of predictions. May be called from any thread at any time.
+///
+/// ```
+/// use nashost_plugin_api::{
+///     component::{Component, PluginResult},
+///     dataset::Target,
+///     metric::{Direction, MetricReport, MetricValue, OutputInfo, PredictionMetric, Predictions},
+///     testing,
+/// };
+///
+/// #[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields, default)]
+/// struct Config {}
+///
+/// /// Share of the findings that are predicted.
+/// struct Found;
+///
+/// impl Component for Found {
+///     const ID: &'static str = "found";
+///     const DESCRIPTION: &'static str = "Share of the findings that are predicted.";
+///     type Config = Config;
+///
+///     fn create(_: Config) -> PluginResult<Self> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl PredictionMetric for Found {
+///     fn outputs(&self) -> Vec<OutputInfo> {
+///         vec![OutputInfo {
+///             name: "found".to_owned(),
+///             direction: Direction::Higher,
+///             per_label: false,
+///             description: "predicted findings / findings".to_owned(),
+///         }]
+///     }
+///
+///     fn evaluate(&self, predictions: &Predictions<'_>) -> PluginResult<MetricReport> {
+///         let (mut found, mut findings) = (0, 0);
+///         for image in 0..predictions.len() {
+///             for label in 0..predictions.labels {
+///                 if predictions.target(image, label) == Target::Positive {
+///                     findings += 1;
+///                     found += u64::from(predictions.predicted(image, label));
+///                 }
+///             }
+///         }
+///         let value = match findings {
+///             0 => MetricValue::undefined(0, "there is no finding"),
+///             n => MetricValue::new(found as f64 / n as f64, n),
+///         };
+///         Ok(MetricReport { overall: [("found".to_owned(), value)].into(), ..MetricReport::default() })
+///     }
+/// }
+///
+/// testing::prediction_metric::<Found>(serde_json::json!({})).assert_passed();
+/// ```
 pub trait PredictionMetric: Component + Send + Sync {
     /// Lists what [`PredictionMetric::evaluate`] answers.
     fn outputs(&self) -> Vec<OutputInfo>;
@@ -169,6 +225,50 @@ pub struct ArchitectureMetricInfo {
 }
 
 /// A metric of structures. May be called from any thread at any time.
+///
+/// ```
+/// use nashost_plugin_api::{
+///     component::{Component, PluginResult},
+///     metric::{ArchitectureMetric, ArchitectureMetricInfo, Candidate, Direction, Score, ScoreContext},
+///     testing,
+/// };
+///
+/// #[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields, default)]
+/// struct Config {}
+///
+/// /// Number of operators.
+/// struct Operators;
+///
+/// impl Component for Operators {
+///     const ID: &'static str = "operators";
+///     const DESCRIPTION: &'static str = "Number of operators of a network.";
+///     type Config = Config;
+///
+///     fn create(_: Config) -> PluginResult<Self> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl ArchitectureMetric for Operators {
+///     fn describe(&self) -> ArchitectureMetricInfo {
+///         ArchitectureMetricInfo { direction: Direction::Lower, unit: String::new(), parallel: true }
+///     }
+///
+///     fn score(&self, candidates: &[Candidate], context: &ScoreContext) -> PluginResult<Vec<Score>> {
+///         if context.device != "cpu" {
+///             return Err("only on the CPU".into());
+///         }
+///         let score = |candidate: &Candidate| {
+///             let value = Some(candidate.graph.nodes.len() as f64);
+///             Score { value, spread: None, repeats: 1, seconds: 0.0, why: None }
+///         };
+///         Ok(candidates.iter().map(score).collect())
+///     }
+/// }
+///
+/// testing::architecture_metric::<Operators>(serde_json::json!({})).assert_passed();
+/// ```
 pub trait ArchitectureMetric: Component + Send + Sync {
     /// Describes the metric.
     fn describe(&self) -> ArchitectureMetricInfo;

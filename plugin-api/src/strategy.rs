@@ -99,6 +99,17 @@ pub struct SearchResult {
 }
 
 /// The host's side of a search: the space, the budgets.
+///
+/// ```
+/// use nashost_plugin_api::{metric::Direction, strategy::SearchContext, testing::ToySpace};
+///
+/// let context: &dyn SearchContext = &ToySpace::new(Direction::Higher).budget(1_000_000);
+/// let start = context.initial()?;
+/// let next = context.mutate(&start, 1, 7)?;
+/// assert_eq!(context.mutate(&start, 1, 7)?, next, "the seed decides alone");
+/// assert_eq!(context.violation(&next)?, None, "it keeps all budgets");
+/// # Ok::<(), nashost_plugin_api::component::PluginError>(())
+/// ```
 pub trait SearchContext {
     /// Returns where the search starts.
     ///
@@ -165,6 +176,111 @@ pub trait SearchContext {
 }
 
 /// A search strategy. The host serialises the calls to one instance.
+///
+/// ```
+/// use nashost_plugin_api::{
+///     architecture::Spec,
+///     component::{Component, PluginResult},
+///     metric::Direction,
+///     seed::derive_seed,
+///     strategy::{Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
+///     testing,
+/// };
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Deserialize, schemars::JsonSchema)]
+/// #[serde(deny_unknown_fields, default)]
+/// struct Config {
+///     draws: u64,
+/// }
+///
+/// impl Default for Config {
+///     fn default() -> Self {
+///         Self { draws: 20 }
+///     }
+/// }
+///
+/// /// Draws structures, one after the other, and keeps all.
+/// struct Draws {
+///     draws: u64,
+///     state: State,
+/// }
+///
+/// /// All that the search knows, so that it can be saved and taken up.
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct State {
+///     asked: u64,
+///     lower_is_better: bool,
+///     open: Option<(u64, Spec)>,
+///     scored: Vec<Ranked>,
+/// }
+///
+/// impl Component for Draws {
+///     const ID: &'static str = "draws";
+///     const DESCRIPTION: &'static str = "Random structures.";
+///     type Config = Config;
+///
+///     fn create(config: Config) -> PluginResult<Self> {
+///         Ok(Self { draws: config.draws, state: State::default() })
+///     }
+/// }
+///
+/// impl Strategy for Draws {
+///     fn describe(&self) -> StrategyInfo {
+///         StrategyInfo { lag: 1, proposals: Some(self.draws), ..StrategyInfo::default() }
+///     }
+///
+///     fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>> {
+///         let state = &mut self.state;
+///         if n == 0 || state.open.is_some() || state.asked >= self.draws {
+///             return Ok(Vec::new());
+///         }
+///         state.lower_is_better = context.direction() == Direction::Lower;
+///         let id = state.asked;
+///         for attempt in 0..1000 {
+///             let spec = context.sample(derive_seed(context.seed(), &format!("{id}/{attempt}")))?;
+///             if context.violation(&spec)?.is_none() {
+///                 state.asked += 1;
+///                 state.open = Some((id, spec.clone()));
+///                 return Ok(vec![Request::Score { id, spec, origin: "random".to_owned() }]);
+///             }
+///         }
+///         Err("hardly any structure keeps the budgets".into())
+///     }
+///
+///     fn tell(&mut self, outcomes: &[Outcome]) -> PluginResult<()> {
+///         for outcome in outcomes {
+///             let open = self.state.open.take_if(|(id, _)| *id == outcome.id);
+///             let (id, spec) = open.ok_or("an outcome that nobody asked for")?;
+///             // A structure without a value is never a result.
+///             if let Some(value) = outcome.value {
+///                 self.state.scored.push(Ranked { spec, value, id, reason: format!("draw {id}") });
+///             }
+///         }
+///         Ok(())
+///     }
+///
+///     fn checkpoint(&self) -> PluginResult<Vec<u8>> {
+///         Ok(serde_json::to_vec(&self.state)?)
+///     }
+///
+///     fn restore(&mut self, state: &[u8]) -> PluginResult<()> {
+///         self.state = serde_json::from_slice(state)?;
+///         Ok(())
+///     }
+///
+///     fn result(&self) -> PluginResult<SearchResult> {
+///         let mut ranked = self.state.scored.clone();
+///         ranked.sort_by(|a, b| a.value.total_cmp(&b.value));
+///         if !self.state.lower_is_better {
+///             ranked.reverse();
+///         }
+///         Ok(SearchResult { ranked, steps: self.state.asked, ..SearchResult::default() })
+///     }
+/// }
+///
+/// testing::strategy::<Draws>(serde_json::json!({})).assert_passed();
+/// ```
 pub trait Strategy: Component + Send {
     /// Says what it needs.
     fn describe(&self) -> StrategyInfo;

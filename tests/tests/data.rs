@@ -91,3 +91,71 @@ fn a_download_that_is_not_the_file_leaves_nothing() {
         .code(2)
         .stderr(contains("E0312").and(contains("did you mean \"pneumoniamnist\"?")));
 }
+
+/// A set of 12 phantom images of 6 patients as files, in which the last image is the first one again, brighter,
+/// as that of another patient.
+fn set_with_twin(folder: &std::path::Path) {
+    fs::create_dir_all(folder).unwrap();
+    let mut table = "file,patient,part,finding,normal\n".to_owned();
+    for number in 0..12_u32 {
+        let (shown, gain) = if number == 11 { (0, 20) } else { (number, 0) };
+        let pixel = |x: u32, y: u32| {
+            let wave = |size: f64, at: u32| (f64::from(at) / size + f64::from(shown * shown)).sin();
+            image::Luma([(110.0 + 40.0 * wave(7.0 + f64::from(shown), x) + 40.0 * wave(9.0, y)) as u8 + gain])
+        };
+        let name = format!("SECRET-{number}.png");
+        image::GrayImage::from_fn(80, 90, pixel).save(folder.join(&name)).unwrap();
+        let part = ["train", "val", "test"][number as usize / 2 % 3];
+        table += &format!("{name},PATIENT-{},{part},{},{}\n", number / 2, number % 2, 1 - number % 2);
+    }
+    fs::write(folder.join("index.csv"), table).unwrap();
+}
+
+const TWIN: &str = "--dataset csv-images -s data.root=set -s data.csv=index.csv -s data.id=file \
+                    -s data.group=patient -s data.split=part";
+
+#[test]
+fn statistics_and_the_page_name_no_image_unless_asked() {
+    let sandbox = Sandbox::default();
+    set_with_twin(&sandbox.path("set"));
+    let stats = sandbox.json(&format!("data stats {TWIN} --format json"));
+    assert_eq!((&stats["images"], &stats["patients"]), (&12.into(), &6.into()));
+    assert_eq!(stats["parts"][0]["images"], 4);
+    let twins = stats["twins"].as_array().unwrap();
+    assert_eq!(twins.len(), 1, "{stats}");
+    assert_eq!((&twins[0]["first"], &twins[0]["second"]), (&"image 1".into(), &"image 12".into()));
+    assert_eq!((&twins[0]["equal"], &twins[0]["contradict"]), (&false.into(), &true.into()));
+    let text = sandbox.output(&format!("data stats {TWIN}"));
+    assert!(text.contains("warning: 1 image nearly equal to one of another patient\n"), "{text}");
+    sandbox.nashost(&format!("data preview {TWIN}")).assert().success().stdout("preview.html\n");
+    let page = fs::read_to_string(sandbox.path("preview.html")).unwrap();
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 14, "12 images, and a pair");
+    for output in [&stats.to_string(), &text, &page] {
+        assert!(!output.contains("SECRET") && !output.contains("PATIENT"), "{output}");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(sandbox.path("preview.html")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    sandbox.output(&format!("data preview named.html --show-ids {TWIN}"));
+    let page = fs::read_to_string(sandbox.path("named.html")).unwrap();
+    assert!(page.contains("SECRET-0.png") && !page.contains("PATIENT"));
+    sandbox.nashost(&format!("data check {TWIN}")).assert().success().stdout(
+        contains("of different groups are nearly equal (correlation ").and(contains("with other labels")),
+    );
+}
+
+#[test]
+fn an_image_that_cannot_be_decoded_is_counted_and_the_answer_is_no() {
+    let sandbox = Sandbox::default();
+    set_with_twin(&sandbox.path("set"));
+    fs::write(sandbox.path("set/SECRET-4.png"), "no image").unwrap();
+    sandbox
+        .nashost(&format!("data stats {TWIN}"))
+        .assert()
+        .code(1)
+        .stdout(contains("warning: 1 image cannot be decoded").and(contains("SECRET").not()))
+        .stderr(contains("SECRET").not());
+    sandbox.nashost(&format!("data preview {TWIN}")).assert().code(1);
+    assert!(sandbox.path("preview.html").exists());
+}

@@ -90,6 +90,9 @@ fn a_run_tells_no_id_anywhere() {
     for line in [
         format!("data check {DATA}"),
         format!("data check {DATA} --format json"),
+        format!("data stats {DATA}"),
+        format!("data stats {DATA} --format json"),
+        format!("data preview {DATA}"),
         format!("data split split.json {DATA}"),
         format!(
             "run -vv {DATA} -s run.cache_dir=cache -s arch.plugin=superres -s train.resolution=16 \
@@ -108,7 +111,9 @@ fn a_run_tells_no_id_anywhere() {
     let mut files = archive.sandbox.contents("runs");
     assert!(files.keys().any(|file| file.ends_with("events.jsonl")));
     files.extend(archive.sandbox.contents("cache"));
-    files.insert("split.json".into(), fs::read(archive.sandbox.path("split.json")).unwrap());
+    for file in ["split.json", "preview.html"] {
+        files.insert(file.into(), fs::read(archive.sandbox.path(file)).unwrap());
+    }
     for (file, bytes) in &files {
         archive.assert_no_id(&file.display().to_string(), bytes);
         let text = String::from_utf8_lossy(bytes);

@@ -10,9 +10,9 @@ use crate::build;
 use crate::cli::LibtorchChoice;
 use crate::machine::Machine;
 use crate::workspace::Workspace;
-use crate::{libtorch, process};
+use crate::{guide, libtorch, process};
 
-/// Runs format check, lints, documentation and tests, and stops at the first that fails.
+/// Runs format check, lints, documentation, tests and the guide, and stops at the first that fails.
 ///
 /// # Errors
 ///
@@ -37,7 +37,8 @@ pub(crate) fn ci(workspace: &Workspace, choice: LibtorchChoice) -> anyhow::Resul
     } else {
         process::say("==> licences and advisories: skipped, cargo-deny is not installed");
     }
-    test(workspace, choice, false, &[])
+    test(workspace, choice, false, &[])?;
+    step("guide", || guide::follow(workspace, libtorch, &build::build(workspace, libtorch)?))
 }
 
 /// Runs the tests; with `args`, only those of the workspace, and with these arguments of the runner.

@@ -50,7 +50,7 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Run what continuous integration runs: format, lints, documentation, tests.
+    /// Run what continuous integration runs: format, lints, documentation, tests, the guide.
     Ci {
         #[command(flatten)]
         libtorch: LibtorchChoice,
@@ -59,6 +59,11 @@ pub(crate) enum Command {
     Bench(BenchOptions),
     /// Kill a run's processes and fail its files again and again, and check that nothing is lost.
     Chaos(ChaosOptions),
+    /// Follow the plugin author's guide to the letter, each journey in a fresh folder.
+    Guide {
+        #[command(flatten)]
+        libtorch: LibtorchChoice,
+    },
     /// Make a relocatable folder for a machine that has a GPU and PyTorch.
     GpuBundle {
         #[command(flatten)]

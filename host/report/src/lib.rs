@@ -19,6 +19,7 @@ mod group;
 mod number;
 mod page;
 mod plot;
+mod preview;
 mod section;
 mod table;
 mod tensorboard;
@@ -29,6 +30,7 @@ pub use self::{
     card::{checklist, model_card},
     data::ReportData,
     page::html,
+    preview::{Contact, Histogram, Preview},
     section::tables,
     table::{Cell, Column, Table},
     tensorboard::tensorboard,

@@ -4,7 +4,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use maud::{DOCTYPE, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use crate::{ReportData, section};
+use crate::{
+    ReportData,
+    section::{self, Section},
+};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -14,12 +17,30 @@ const STYLE: &str = include_str!("style.css");
 /// scripts, and everything else that would load or send something; only the style sheet inside, by its
 /// hash, is allowed. All texts are escaped.
 pub fn html(data: &ReportData) -> String {
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
-        BASE64_STANDARD.encode(Sha256::digest(STYLE))
-    );
-    let sections = section::all(data);
     let runs: Vec<&str> = data.runs.iter().map(|run| run.id.as_str()).collect();
+    let mut about = format!("{} {}", if runs.len() == 1 { "Run" } else { "Runs" }, runs.join(", "));
+    if !data.generator.is_empty() {
+        about += &format!(" · written by {}", data.generator);
+    }
+    frame(&data.title, &about, &section::all(data), Images::Forbidden)
+}
+
+/// Whether a page shows images, which lie in it as `data:` addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Images {
+    /// The policy forbids all images.
+    Forbidden,
+    /// The policy allows images inside the page, and no others.
+    Inside,
+}
+
+/// Writes a page of `sections` under a heading and a line about its origin.
+pub(crate) fn frame(title: &str, about: &str, sections: &[Section], images: Images) -> String {
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; {}base-uri 'none'; form-action 'none'",
+        BASE64_STANDARD.encode(Sha256::digest(STYLE)),
+        if images == Images::Inside { "img-src data:; " } else { "" }
+    );
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -29,21 +50,20 @@ pub fn html(data: &ReportData) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (data.title) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    h1 { (data.title) }
-                    p { (if runs.len() == 1 { "Run " } else { "Runs " }) (runs.join(", "))
-                        @if !data.generator.is_empty() { " · written by " (data.generator) } }
-                    nav aria-label="Contents" { ul { @for section in &sections {
+                    h1 { (title) }
+                    p { (about) }
+                    nav aria-label="Contents" { ul { @for section in sections {
                         li { a href={ "#" (section.id) } { (section.title) } }
                     } } }
                 }
                 main {
                     @if sections.is_empty() { p { "There is nothing to report yet." } }
-                    @for section in &sections {
+                    @for section in sections {
                         section id=(section.id) {
                             h2 { (section.title) }
                             p.lead { (section.lead) }

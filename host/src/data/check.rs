@@ -1,17 +1,12 @@
 //! Everything that can be wrong with a dataset.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nashost_plugin_api::dataset::{DatasetInfo, Part, Record, Target};
-use rayon::prelude::*;
+use nashost_survey::twins;
 
 use super::{
-    CheckReport, ImageSource, LabelCount, Problem, Progress,
-    catalogue::count,
-    decode::{examine, pixel_digest},
+    CheckReport, ImageSource, LabelCount, Problem, Progress, catalogue::count, look::look_at_all,
     report::part_name,
 };
 use crate::error::Result;
@@ -180,32 +175,25 @@ fn label_counts(info: &DatasetInfo, records: &[Record], parts: &[Option<Part>]) 
     counts
 }
 
-/// Decodes every image: unreadable ones are errors, equal ones of different groups are warnings.
+/// Decodes every image: unreadable ones are errors; equal ones, and nearly equal ones, of different groups are
+/// warnings.
 fn check_images(source: &dyn ImageSource, records: &[Record], progress: Progress<'_>) -> Vec<Problem> {
-    let done = AtomicUsize::new(0);
-    let look = |index: usize| {
-        let pixels = source.pixels(index).map_err(|error| error.message);
-        let digest = pixels.and_then(|pixels| examine(&pixels).map(|()| pixel_digest(&pixels)));
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1, records.len());
-        digest
-    };
-    let looked: Vec<_> = (0..records.len()).into_par_iter().map(look).collect();
     let mut problems = Vec::new();
-    let mut first: HashMap<[u8; 32], &Record> = HashMap::new();
-    for (record, digest) in records.iter().zip(looked) {
-        match digest {
-            Err(reason) => problems.push(Problem::error(format!("image \"{}\": {reason}", record.id))),
-            Ok(digest) => {
-                let same = *first.entry(digest).or_insert(record);
-                if same.group != record.group {
-                    problems.push(Problem::warning(format!(
-                        "images \"{}\" and \"{}\" of different groups are equal",
-                        same.id, record.id
-                    )));
-                }
-            }
-        }
-    }
+    let looks =
+        look_at_all(source, records.len(), progress).into_iter().zip(records).map(|(look, record)| {
+            look.map_err(|reason| problems.push(Problem::error(format!("image \"{}\": {reason}", record.id))))
+                .ok()
+        });
+    let looks: Vec<_> = looks.collect();
+    problems.extend(twins(records, &looks).into_iter().map(|twins| {
+        let [first, second] = [twins.first, twins.second].map(|index| &records[index].id);
+        let how = match twins.equal {
+            true => "equal".to_owned(),
+            false => format!("nearly equal (correlation {:.4})", twins.correlation),
+        };
+        let labels = if twins.contradict { ", with other labels" } else { "" };
+        Problem::warning(format!("images \"{first}\" and \"{second}\" of different groups are {how}{labels}"))
+    }));
     problems
 }
 
@@ -287,7 +275,7 @@ mod tests {
                 "image \"i5\": 99 bytes for 10 rows, 10 columns, 1 channel",
             ]
         );
-        let equal = "images \"i6\" and \"i7\" of different groups are equal";
+        let equal = "images \"i6\" and \"i7\" of different groups are equal, with other labels";
         assert_eq!(messages(&report.problems, Severity::Warning), [equal]);
         let text = report.to_string();
         assert!(text.starts_with("16 images, 1 label, 16 groups\n"), "{text}");

@@ -102,7 +102,7 @@ pub(super) fn join(squares: Vec<Square>, channels: usize, resolution: usize) -> 
 }
 
 /// Checks that the buffer fits the sizes that come with it.
-pub(super) fn examine(pixels: &Pixels) -> std::result::Result<(), String> {
+fn examine(pixels: &Pixels) -> std::result::Result<(), String> {
     let Pixels { height, width, channels, dtype, data } = pixels;
     if *height == 0 || *width == 0 {
         return Err(format!("{height} rows, {width} columns"));

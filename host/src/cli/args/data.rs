@@ -15,6 +15,28 @@ pub enum DataCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Decodes every image and tells counts, sizes, intensities, pictures that occur twice, and labels that
+    /// contradict each other.
+    Stats {
+        /// Call images by their ids, not by their numbers.
+        #[arg(long)]
+        show_ids: bool,
+        /// Where the configuration comes from.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Writes the same as a page with a contact sheet: one file that loads nothing.
+    Preview {
+        /// The file to write.
+        #[arg(default_value = "preview.html")]
+        file: PathBuf,
+        /// Call images by their ids.
+        #[arg(long)]
+        show_ids: bool,
+        /// Where the configuration comes from.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Writes the split that a run would use: the dataset's own, or one by patient and label.
     Split {
         /// The file to write.
@@ -62,6 +84,12 @@ mod tests {
         assert_eq!((config.dataset.as_deref(), config.set.len()), (Some("medmnist"), 1));
         assert!(
             matches!(parse("data split"), Some(DataCommand::Split { file, .. }) if file.as_os_str() == "split.json")
+        );
+        let stats = parse("data stats --dataset phantom --show-ids");
+        assert!(matches!(stats, Some(DataCommand::Stats { show_ids: true, .. })));
+        let preview = parse("data preview sheet.html -c mine.toml");
+        assert!(
+            matches!(preview, Some(DataCommand::Preview { file, show_ids: false, .. }) if file.as_os_str() == "sheet.html")
         );
         let fetch = parse("data fetch pneumoniamnist --to d --url http://localhost/x");
         assert!(matches!(fetch, Some(DataCommand::Fetch { url: Some(_), .. })));
