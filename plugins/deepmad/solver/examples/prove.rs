@@ -1,9 +1,10 @@
 //! Proves the optimum of a preset and prints the certificate as JSON.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::ops::ControlFlow;
 
 use clap::Parser;
 use nashost_deepmad_solver::{Chain, Objective, anneal, exact, preset};
+use rustix::time::{ClockId, clock_gettime};
 
 #[derive(Parser)]
 struct Options {
@@ -31,11 +32,21 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Restarts of the annealing.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 4)]
     restarts: u32,
-    /// Only anneals.
+    /// Only anneals, once for each of so many seeds.
     #[arg(long)]
-    anneal: bool,
+    anneal: Option<u64>,
+}
+
+/// Seconds that the process has computed, and the most memory that it has held in MiB, as far as the
+/// system says.
+fn spent() -> (f64, f64) {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+    (time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9, peak.map_or(f64::NAN, |kib: f64| kib / 1024.0))
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
@@ -55,15 +66,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let chain = Chain::new(&program)?;
-    let begin = Instant::now();
     let annealing = anneal::Options { restarts: options.restarts, ..Default::default() };
-    let found =
-        anneal::anneal(&chain, &annealing, options.seed, &|| false).ok_or("annealing found nothing")?;
-    let seconds = begin.elapsed().as_secs_f64();
-    eprintln!("annealing: {:.4} after {seconds:.1} s: {:?}", found.evaluation.score, found.design.choices());
-    if options.anneal {
-        return Ok(());
+    let anneal = |seed| {
+        let (begin, _) = spent();
+        let found = anneal::anneal(&chain, &annealing, seed, &|| false).ok_or("annealing found nothing")?;
+        let seconds = spent().0 - begin;
+        let score = found.evaluation.score;
+        eprintln!("annealing, seed {seed}: {score:.4} after {seconds:.1} s: {:?}", found.design.choices());
+        Ok::<_, &str>(found)
+    };
+    if let Some(seeds) = options.anneal {
+        return (0..seeds).try_for_each(|seed| Ok(anneal(seed).map(|_| ())?));
     }
+    let found = anneal(options.seed)?;
     let settings = exact::Options { gap: options.gap, limit: options.limit };
     let mut search = exact::Search::new(&program, &found.design, settings)?;
     let mut next = 0.0;
@@ -82,6 +97,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         &|| false,
     );
+    let (seconds, peak) = spent();
+    eprintln!("{seconds:.1} s on the processor in all, {peak:.0} MiB at most");
     println!("{}", serde_json::to_string(&certificate)?);
     Ok(())
 }

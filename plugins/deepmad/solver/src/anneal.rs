@@ -36,7 +36,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { restarts: 6, steps: 4_000_000, hot: 1e-2, cold: 1e-5 }
+        Self { restarts: 4, steps: 4_000_000, hot: 1e-2, cold: 1e-5 }
     }
 }
 

@@ -177,6 +177,13 @@ impl Chain {
         &self.program
     }
 
+    /// Returns the same program without a penalty.
+    pub(crate) fn without_penalty(&self) -> Self {
+        let mut free = self.clone();
+        free.program.penalty.scale = 0.0;
+        free
+    }
+
     /// Returns the resources: `params`, `flops`, `layers`, and the further one, if any.
     pub fn resources(&self) -> &[Resource] {
         &self.resources

@@ -1,5 +1,7 @@
 //! What a window does at the borders of a map.
 
+use std::f64::consts::PI;
+
 use nashost_plugin_api::graph::Window;
 
 /// Sums over the taps of a window that slides over a map padded with zeros.
@@ -20,6 +22,17 @@ pub(super) struct Border {
     pub(super) taps: f64,
     /// Variance, in pixels along one axis, of the difference of two random taps.
     pub(super) blur: f64,
+    /// Share of the variance of a wave over the map that is left after the window.
+    pub(super) kept: f64,
+    /// Relative variance of the numbers of valid taps.
+    pub(super) made: f64,
+    /// Covariance of how often a position of the map is read, relative to the mean, with a wave of
+    /// variance 1 that has its crest in the middle.
+    pub(super) wave: f64,
+    /// The same with the counts of this window at stride 1, scaled to variance 1.
+    pub(super) own: f64,
+    /// Correlation of these two shapes.
+    pub(super) alike: f64,
 }
 
 /// Second moments over positions.
@@ -38,6 +51,54 @@ struct Axis {
     nn: f64,
     nw: f64,
     ww: f64,
+    reads: Reads,
+}
+
+/// How often positions of the map are read along one axis, relative to the mean and less 1: means of
+/// products over positions.
+struct Reads {
+    /// With the wave.
+    wave: f64,
+    /// At stride 1, with the wave.
+    dense_wave: f64,
+    /// With those at stride 1.
+    dense: f64,
+    /// At stride 1, squared.
+    dense_square: f64,
+}
+
+impl Reads {
+    fn new(window: &Window, axis: usize, size: usize) -> Self {
+        let (pad, dilation, kernel) = (window.pads[axis], window.dilations[axis], window.kernel_shape[axis]);
+        let counts = |stride: usize| {
+            let mut counts = vec![0.0; size];
+            let output = (size + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
+            for position in 0..output {
+                for tap in 0..kernel {
+                    if let Some(count) = (position * stride + tap * dilation)
+                        .checked_sub(pad)
+                        .and_then(|at| counts.get_mut(at))
+                    {
+                        *count += 1.0;
+                    }
+                }
+            }
+            let mean = counts.iter().sum::<f64>() / size as f64;
+            counts.iter_mut().for_each(|count| *count = *count / mean - 1.0);
+            counts
+        };
+        let (own, dense) = (counts(window.strides[axis]), counts(1));
+        let wave: Vec<f64> = (0..size)
+            .map(|at| -f64::sqrt(2.0) * (2.0 * PI * (at as f64 + 0.5) / size as f64).cos())
+            .collect();
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / size as f64;
+        Self {
+            wave: product(&own, &wave),
+            dense_wave: product(&dense, &wave),
+            dense: product(&own, &dense),
+            dense_square: product(&dense, &dense),
+        }
+    }
 }
 
 impl Axis {
@@ -59,6 +120,7 @@ impl Axis {
             nn: 0.0,
             nw: 0.0,
             ww: 0.0,
+            reads: Reads::new(window, axis, size),
         };
         for position in 0..output {
             let taps = (0..kernel).filter(|&tap| valid(position, tap));
@@ -84,13 +146,24 @@ impl Border {
             let (kernel, dilation) = (window.kernel_shape[axis] as f64, window.dilations[axis] as f64);
             (kernel * kernel - 1.0) / 6.0 * dilation * dilation
         };
+        // To first order both axes add up.
+        let (down, across) = (&rows.reads, &columns.reads);
+        let deviation = (down.dense_square + across.dense_square).sqrt();
+        let over = |x: f64| if deviation > 1e-9 { x / deviation } else { 0.0 };
+        let blur = (reach(0) + reach(1)) / 2.0;
+        let across_map = (size[0] * size[1]) as f64 / (2.0 * PI * PI);
         Self {
             output: [rows.output, columns.output],
             valid,
             valid_squared,
             spread,
             taps: (window.kernel_shape[0] * window.kernel_shape[1]) as f64,
-            blur: (reach(0) + reach(1)) / 2.0,
+            blur,
+            kept: across_map / (across_map + blur),
+            made: (spread.n / (valid * valid)).max(0.0),
+            wave: down.wave.hypot(across.wave),
+            own: over(down.dense + across.dense),
+            alike: over(down.dense_wave.hypot(across.dense_wave)),
         }
     }
 
@@ -100,7 +173,8 @@ impl Border {
         let Spread { n, nw, w } = self.spread;
         let variance = square * square * n + 4.0 * mean * (mean * w - square * nw);
         let whole = square * self.valid - mean * self.valid_squared;
-        variance / (whole * whole)
+        // Where all positions are alike rounding may leave less than nothing.
+        (variance / (whole * whole)).max(0.0)
     }
 }
 
@@ -168,5 +242,19 @@ mod tests {
         let border = Border::new(&Window::square(1, 2), [8, 8]);
         assert_eq!((border.output, border.valid, border.valid_squared), ([4, 4], 1.0, 1.0));
         assert_eq!((border.spread, border.blur), (Spread::default(), 0.0));
+    }
+
+    #[test]
+    fn the_middle_is_read_more_often_than_the_border() {
+        // Counts 2, 3, 3, 3, 3, 3, 3, 2 of a window of three taps.
+        let border = Border::new(&Window::square(3, 1), [8, 8]);
+        let mean = 22.0 / 8.0;
+        let variance = 2.0 * (6.0 * 0.25_f64.powi(2) + 2.0 * 0.75_f64.powi(2)) / 8.0 / (mean * mean);
+        assert!((border.own - variance.sqrt()).abs() < 1e-12);
+        let wave = f64::sqrt(2.0) * 2.0 / 8.0 * (PI / 8.0).cos() / mean * f64::sqrt(2.0);
+        assert!((border.wave - wave).abs() < 1e-12);
+        assert!((border.alike - wave / variance.sqrt()).abs() < 1e-12 && border.alike < 1.0);
+        let point = Border::new(&Window::square(1, 1), [8, 8]);
+        assert_eq!((point.own, point.alike), (0.0, 0.0));
     }
 }

@@ -56,7 +56,7 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[test]
-fn official_means_are_met_about_as_well_as_by_an_official_run() {
+fn official_means_are_met_better_than_by_an_official_run() {
     let runs = official();
     assert!(runs.len() > 30);
     let mut analytic = Analytic::new(Config::default());
@@ -95,12 +95,12 @@ fn official_means_are_met_about_as_well_as_by_an_official_run() {
     );
     for ((text, side, mean, _), value) in runs.iter().zip(&found) {
         println!("{:8.3} {:+7.3} at {side}: {text}", mean, value - mean);
-        // The worst are 2 % off; the best of the older theory are.
+        // The worst, a noisy one, is 2 % off.
         assert!((value / mean - 1.0).abs() < 0.025, "{value} vs {mean}: {text}");
     }
-    assert!(pearson(&found, &means) >= 0.9999);
-    assert!(spearman(&found, &means).unwrap() >= 0.999);
-    assert!(rms(&found) < 1.1 * rms(&firsts));
+    assert!(pearson(&found, &means) > pearson(&firsts, &means));
+    assert!(spearman(&found, &means).unwrap() > spearman(&firsts, &means).unwrap());
+    assert!(rms(&found) < rms(&firsts));
 }
 
 #[test]
@@ -203,7 +203,8 @@ fn any_plain_chain_meets_monte_carlo() {
         let score = measured.score(&[candidate], &context).unwrap().remove(0);
         let (mean, spread) = (score.value.unwrap(), score.spread.unwrap());
         println!("{grouped} groups: {value:.3}, measured {mean:.3} ± {:.3}", spread / 24.0_f64.sqrt());
-        assert!((value / mean - 1.0).abs() < 0.02, "{grouped} groups: {value} vs {mean}");
+        // Three standard errors of the mean are 0.02.
+        assert!((value - mean).abs() < 0.04, "{grouped} groups: {value} vs {mean}");
     }
 }
 

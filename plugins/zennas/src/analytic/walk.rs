@@ -7,7 +7,7 @@ use nashost_plugin_api::graph::Window;
 use super::{
     Config,
     border::{Border, Borders},
-    moments::{MEAN_SQUARED, NOISE, OVERLAP, correlation, decorrelate, scale_gain, square_correlation},
+    moments::{MEAN_SQUARED, NOISE, OVERLAP, correlation, half_difference, scale_gain, square_correlation},
 };
 use crate::score::BnTerm;
 
@@ -45,15 +45,15 @@ pub(super) struct Walk {
     /// Between neighbouring positions.
     local: f64,
     /// Between positions, the same in each image: borders.
-    border: f64,
+    border: Profile,
+    /// The same of the squared difference of an image and its perturbed twin.
+    difference: Profile,
     /// Of single channels of a grouped convolution; other channels do not share it.
     private: f64,
     /// Mean squared correlation of two random positions.
     overlap: f64,
     /// The same for the channels of one group.
     private_overlap: f64,
-    /// Correlation of two images at the same position.
-    position: f64,
     /// Correlation of two positions of one image, beyond that of two images.
     within: f64,
     /// One minus the correlation of an image and its perturbed twin.
@@ -66,15 +66,44 @@ pub(super) struct Walk {
     few_channels: f64,
 }
 
+/// How squared norms fall towards the borders of the map.
+#[derive(Debug, Clone, Copy, Default)]
+struct Profile {
+    /// Relative variance over positions.
+    variance: f64,
+    /// Share of it that the last window has made.
+    fresh: f64,
+}
+
+impl Profile {
+    /// Covariance with how often a window reads a position, relative to both means. What the last window
+    /// has made has the shape of its counts, what is older that of a wave; both are low at the borders.
+    fn covariance(self, border: &Border) -> f64 {
+        let (old, fresh) = ((1.0 - self.fresh).sqrt(), self.fresh.sqrt());
+        let whole = 1.0 + 2.0 * border.alike * old * fresh;
+        (self.variance / whole).sqrt() * (border.wave * old + border.own * fresh)
+    }
+
+    /// Flattens what is there and adds what a window makes.
+    fn blur(&mut self, kept: f64, made: f64) {
+        self.variance = self.variance * kept + made;
+        self.fresh = if made > 0.0 { made / self.variance } else { 0.0 };
+    }
+}
+
 /// Fourth roots of `1 + x`, for several `x` at once as the processor likes it.
 fn roots<const N: usize>(x: [f64; N]) -> [f64; N] {
     x.map(|x| (1.0 + x).sqrt()).map(f64::sqrt)
 }
 
-/// `new`, held back as `old` nears the largest relative variance of `n` values, which is `n − 1`;
-/// `one` is `1 / n`.
-fn bounded(old: f64, new: f64, one: f64) -> f64 {
-    old + (new - old) * (1.0 - (1.0 + old) * one).max(0.0)
+/// `new`, held back as the relative variances `old` of `n` values grow: of a sample of `n` log-normal
+/// values of variance `V`, relative to the sample's mean, it is `V − (1 + V)(V + 2V²) / n` to first
+/// order, whose slope is `1 − (1 + 6V + 6V²) / n`, and never more than `n − 1`.
+fn bounded<const N: usize>(old: [f64; N], new: [f64; N], n: [f64; N]) -> [f64; N] {
+    std::array::from_fn(|i| {
+        let growth = (new[i] - old[i]) * n[i] / (n[i] + 1.0 + 6.0 * old[i] * (1.0 + old[i]));
+        (old[i] + growth).min(n[i] - 1.0)
+    })
 }
 
 impl Walk {
@@ -88,11 +117,11 @@ impl Walk {
             smooth: 0.0,
             width: 0.0,
             local: 0.0,
-            border: 0.0,
+            border: Profile::default(),
+            difference: Profile::default(),
             private: 0.0,
             overlap: 0.0,
             private_overlap: 0.0,
-            position: 0.0,
             within: 0.0,
             distance: 1.0 - 1.0 / (1.0 + config.gamma * config.gamma).sqrt(),
             logarithms: 0.0,
@@ -134,7 +163,8 @@ impl Walk {
         self.width = border.blur / 2.0;
         self.image = 2.0 / (fan * self.positions());
         self.overlap = 1.0 / (fan * border.taps);
-        self.border = border.position_variance(1.0, 0.0);
+        self.border = Profile { variance: border.position_variance(1.0, 0.0), fresh: 1.0 };
+        self.difference = self.border;
         fan * border.valid
     }
 
@@ -142,10 +172,17 @@ impl Walk {
     fn inner(&mut self, layer: &Layer, border: &Border) -> f64 {
         let mean = self.activate();
         let fan = layer.fan as f64;
-        let square = 0.5 * border.valid - mean * border.valid_squared;
+        let mut square = 0.5 * border.valid - mean * border.valid_squared;
+        let mut apart = half_difference(self.distance) * border.valid;
         if border.taps > 1.0 {
-            self.blur(border, mean, square);
+            // Taps see the middle of the map, where norms are larger, more often than its borders.
+            let seen = 1.0 + self.border.covariance(border);
+            apart *= 1.0 + self.difference.covariance(border);
+            self.blur(border, mean);
+            square *= seen;
         }
+        // Twins that have nothing in common any more stay so.
+        self.distance = (apart / square).min(1.0);
         if layer.fan < self.channels {
             let share = 1.0 / fan - 1.0 / self.channels as f64;
             self.private = NOISE * share / border.taps;
@@ -158,7 +195,7 @@ impl Walk {
     fn activate(&mut self) -> f64 {
         let (one_image, one_position) = (1.0 / self.batch(), 1.0 / self.positions());
         let one_channel = 1.0 / self.channels as f64;
-        let slow = (1.0 + self.image) * (1.0 + self.smooth) * (1.0 + self.border) - 1.0;
+        let slow = (1.0 + self.image) * (1.0 + self.smooth) * (1.0 + self.border.variance) - 1.0;
         let [slow4, local4, image4, overlap4] =
             roots([slow, self.local, self.image, 2.0 * self.seen_overlap()]);
         let private4 = if self.private > 0.0 { roots([self.private])[0] } else { 1.0 };
@@ -169,7 +206,7 @@ impl Walk {
         let slow_gain = scale_gain(slow, slow4, MEAN_SQUARED * slow4 * tails);
         let local_gain = scale_gain(self.local, local4, MEAN_SQUARED * local4 * tails);
         let noise = NOISE * (1.0 + self.private) * one_channel;
-        let others = (1.0 + self.smooth) * (1.0 + self.local) * (1.0 + self.border);
+        let others = (1.0 + self.smooth) * (1.0 + self.local) * (1.0 + self.border.variance);
 
         // Images of unlike scale have unlike means, which correlate their positions.
         let shift = MEAN_SQUARED * tails * (image4 - 1.0) / (0.5 - mean);
@@ -180,14 +217,13 @@ impl Walk {
         let held = 1.0 + 2.0 * own * (1.0 + self.image) * one_image;
         let image = self.image / (held * held);
         let grown = (1.0 + image * slow_gain) * (1.0 + noise * together * others) - 1.0;
-        self.image = bounded(image, grown, one_image);
-        self.smooth = bounded(self.smooth, self.smooth * slow_gain, one_position);
-        self.border = bounded(self.border, self.border * slow_gain, one_position);
+        let old = [image, self.smooth, self.border.variance];
+        let new = [grown, self.smooth * slow_gain, self.border.variance * slow_gain];
+        let counts = [self.batch(), self.positions(), self.positions()];
+        [self.image, self.smooth, self.border.variance] = bounded(old, new, counts);
         self.local = (1.0 + self.local * local_gain) * (1.0 + noise) - 1.0;
 
         self.overlap = OVERLAP * self.overlap + one_channel;
-        self.position = correlation(self.position);
-        self.distance = decorrelate(self.distance);
         (self.private, self.private_overlap) = (0.0, 0.0);
         mean
     }
@@ -205,9 +241,7 @@ impl Walk {
     }
 
     /// Goes through a window of several taps.
-    fn blur(&mut self, border: &Border, mean: f64, square: f64) {
-        let shared = (0.5 - mean) * border.valid * self.position;
-        self.position = (shared + mean * (border.valid - border.valid_squared)) / square;
+    fn blur(&mut self, border: &Border, mean: f64) {
         self.overlap /= border.taps;
         // Slow patterns are flattened, fresh noise becomes a slow pattern.
         let old = self.smooth * self.width / (self.width + border.blur);
@@ -215,11 +249,12 @@ impl Walk {
         self.smooth = old + new;
         self.local = 0.0;
         self.width = border.blur + old * self.width / self.smooth;
-        // The widest pattern of a map is half a wave.
+        // Patterns end at the borders, beyond which there are zeros. The widest is a whole wave, and it
+        // fades beside the half wave that all images share.
         let positions = self.positions();
-        self.width = self.width.min(2.0 * positions / (PI * PI));
-        let wave = positions / (2.0 * PI * PI);
-        self.border = self.border * wave / (wave + border.blur) + border.position_variance(0.5, mean);
+        self.width = self.width.min(2.0 * positions / (3.0 * PI * PI));
+        self.border.blur(border.kept, border.position_variance(0.5, mean));
+        self.difference.blur(border.kept, border.made);
     }
 
     /// Goes through the batch normalisation and counts its running variance.
@@ -248,14 +283,13 @@ impl Walk {
         let logarithms = self.logarithms + self.product.ln() - self.few_channels;
         let all = (1.0 + self.image)
             * (1.0 + self.smooth)
-            * (1.0 + self.border)
+            * (1.0 + self.border.variance)
             * (1.0 + self.local)
             * (1.0 + self.private);
         let [all4, overlap4] = roots([all - 1.0, 2.0 * self.seen_overlap()]);
         let mean = self.mean_absolute(overlap4 / all4);
-        let distance = self.distance * (1.0 - self.position);
         // |max(a, 0) − max(b, 0)| is √((1 − ρ) / π) on average.
         let values = self.channels as f64 * self.positions();
-        values.ln() + 0.5 * (distance / PI * mean).ln() + 0.5 * logarithms
+        values.ln() + 0.5 * (self.distance / PI * mean).ln() + 0.5 * logarithms
     }
 }

@@ -1,75 +1,42 @@
-//! Improves a structure by searching through neighbouring depth vectors.
+//! Improves a structure by searching all that is near it.
 
-use super::{
-    dual::tighten,
-    leaf::{Leaf, variants},
-    region::Region,
-    relaxation::Prices,
-};
+use super::search::{Options, Search};
 use crate::{anneal::Found, chain::Chain};
 
-/// Rounds of price improvement for the first prices, and for a depth vector.
-const FIRST_ROUNDS: u32 = 40;
-const ROUNDS: u32 = 12;
-/// Partial structures looked at in one depth vector.
-const LIMIT: u64 = 200_000;
+/// Depths differ by at most this from those of the structure.
+const REACH: u32 = 3;
+/// What is left to gain when a neighbourhood is left, relative to the score.
+const GAP: f64 = 1e-4;
+/// Partial structures looked at in one region before it is split.
+const LIMIT: u64 = 50_000;
+/// Relaxations, and partial structures, after which a neighbourhood is left.
+const RELAXATIONS: u64 = 12_000;
+const NODES: u64 = 40_000_000;
 
-/// Searches the depth vector of a structure, and those that differ by one unit in one block or by one
-/// unit moved between two blocks, for better structures; again and again from the best, until no
-/// neighbour is better. Annealing finds good widths, but seldom moves a unit from a block to another.
+/// Searches the structures of all widths whose depths differ by at most three from those of `found`, by
+/// branch and bound within a fixed amount of work; again and again from the best, until it is no better
+/// by more than a ten-thousandth. Annealing finds good widths, but seldom moves units from a block to another.
 ///
 /// Deterministic; once `stop` says yes the best so far is returned.
-pub fn polish(chain: &Chain, found: Found, stop: &dyn Fn() -> bool) -> Found {
+pub fn polish(chain: &Chain, found: Found, stop: &(dyn Fn() -> bool + Sync)) -> Found {
     let mut best = found;
-    let Some(whole) = Region::whole(chain) else { return best };
-    let mut prices = Prices::initial(chain, &best.design, best.evaluation.score);
-    let n = chain.blocks.len();
-    let mut moves: Vec<[Option<usize>; 2]> = vec![[None, None]];
-    for i in 0..n {
-        moves.extend([[Some(i), None], [None, Some(i)]]);
-        moves.extend((0..n).filter(|j| *j != i).map(|j| [Some(i), Some(j)]));
-    }
-    let mut rounds = FIRST_ROUNDS;
     loop {
-        let start = best;
-        for [up, down] in &moves {
-            if stop() {
-                return best;
+        let options = Options { gap: GAP, limit: LIMIT };
+        let mut search = Search::near(chain, &best, REACH, options);
+        loop {
+            let effort = search.progress().effort;
+            if search.is_done() || stop() || effort.relaxations > RELAXATIONS || effort.nodes > NODES {
+                break;
             }
-            let Some(region) = neighbour(chain, &whole, &start, *up, *down) else { continue };
-            let target = best.evaluation.score;
-            let tightened = tighten(chain, &region, &prices, &prices, target, rounds);
-            if rounds == FIRST_ROUNDS {
-                (prices, rounds) = (tightened.prices, ROUNDS);
-            }
-            if tightened.bound > target {
-                let sets = variants(chain, &tightened.prices);
-                let ended = Leaf::search(chain, &tightened.region, &sets, target, LIMIT);
-                best = ended.found.unwrap_or(best);
-            }
+            search.batch(stop);
         }
-        if best == start {
+        let start = best.evaluation.score;
+        let design = *search.best();
+        let Some(evaluation) = chain.evaluate(&design) else { return best };
+        best = Found { design, evaluation };
+        let moved = evaluation.score > start + GAP * start.abs();
+        if !moved || stop() {
             return best;
         }
     }
-}
-
-/// The region of the depths of `from` with one unit more in block `up` and one less in block `down`.
-fn neighbour(
-    chain: &Chain,
-    whole: &Region,
-    from: &Found,
-    up: Option<usize>,
-    down: Option<usize>,
-) -> Option<Region> {
-    let mut region = *whole;
-    for (i, choice) in from.design.choices().iter().enumerate() {
-        let depth = (choice.depth + u32::from(up == Some(i))).checked_sub(u32::from(down == Some(i)))?;
-        let [low, high] = whole.depths[i];
-        if !(low..=high).contains(&depth) {
-            return None;
-        }
-        region.depths[i] = [depth; 2];
-    }
-    region.propagate(chain).then_some(region)
 }

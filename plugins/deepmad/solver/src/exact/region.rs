@@ -63,6 +63,11 @@ impl Region {
         self.depths.iter().all(|[low, high]| low == high)
     }
 
+    /// Number of depth vectors.
+    pub(crate) fn depth_vectors(&self) -> f64 {
+        self.depths.iter().map(|[low, high]| f64::from(high - low) + 1.0).product()
+    }
+
     /// Cuts the depths of block `i` in two: up to `at`, and above.
     pub(crate) fn split_depth(&self, i: usize, at: u32) -> [Self; 2] {
         let mut parts = [*self; 2];

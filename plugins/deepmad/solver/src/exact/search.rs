@@ -24,6 +24,9 @@ use crate::{
 /// Regions that are worked on between two looks at the clock. Fixed, so that the course of a search does
 /// not depend on the number of threads.
 const BATCH: usize = 32;
+/// Those of them that are taken because they are small, not because their bound is high: they end soon in
+/// better structures, which close others.
+const DIVES: usize = 8;
 /// Rounds of price improvement for a region, and for one with a single depth vector.
 const ROUNDS: u32 = 8;
 const LAST_ROUNDS: u32 = 12;
@@ -95,6 +98,8 @@ pub struct State {
     best: Design,
     /// Prices that suit the first structure's depths.
     reference: Prices,
+    /// No structure scores more than this before its penalty.
+    unpenalised: f64,
     /// Largest bound among closed regions; the best score if that is higher.
     closed: f64,
     next: u64,
@@ -129,17 +134,37 @@ impl Search {
     pub fn new(program: &Program, first: &Design, options: Options) -> Result<Self, SearchError> {
         let chain = Chain::new(program)?;
         let score = usable(&chain, first)?;
+        let whole = Region::whole(&chain);
+        Ok(Self::over(chain, whole, first, score, options))
+    }
+
+    /// Starts a search of the depths that differ by at most `reach` from those of a structure of this
+    /// space. What it proves holds for them alone.
+    pub(super) fn near(chain: &Chain, found: &Found, reach: u32, options: Options) -> Self {
+        let region = Region::whole(chain).and_then(|mut region| {
+            for (depths, choice) in region.depths.iter_mut().zip(found.design.choices()) {
+                let near = [choice.depth.saturating_sub(reach), choice.depth + reach];
+                *depths = [depths[0].max(near[0]), depths[1].min(near[1])];
+            }
+            region.propagate(chain).then_some(region)
+        });
+        Self::over(chain.clone(), region, &found.design, found.evaluation.score, options)
+    }
+
+    fn over(chain: Chain, region: Option<Region>, first: &Design, score: f64, options: Options) -> Self {
         let mut state = State {
-            program: program.clone(),
+            program: chain.program().clone(),
             options,
             best: *first,
             reference: Prices::initial(&chain, first, score),
+            unpenalised: f64::MAX,
             closed: score,
             next: 1,
             open: Vec::new(),
             effort: Effort::default(),
         };
-        if let Some(region) = Region::whole(&chain) {
+        if let Some(region) = region {
+            let begin = cpu_seconds();
             let mut prices = state.reference;
             // The first structure's depths tell what budgets are worth near the optimum.
             let mut near = region;
@@ -147,14 +172,20 @@ impl Search {
                 *depths = [choice.depth; 2];
             }
             if near.propagate(&chain) {
-                prices = tighten(&chain, &near, &prices, &prices, score, FIRST_ROUNDS).prices;
+                let tightened = tighten(&chain, &near, &prices, &prices, score, FIRST_ROUNDS);
+                state.effort.relaxations += tightened.solved;
+                prices = tightened.prices;
             }
+            let tightened = tighten(&chain.without_penalty(), &region, &prices, &prices, score, FIRST_ROUNDS);
+            state.effort.relaxations += tightened.solved;
+            state.unpenalised = tightened.bound;
             state.reference = prices;
             // Nothing is proven about it yet.
             state.open.push(Node { id: 0, region, prices, bound: f64::MAX });
+            state.effort.cpu_seconds = cpu_seconds() - begin;
         }
         state.effort.open = state.open.len() as u64;
-        Ok(Self { chain, state, score })
+        Self { chain, state, score }
     }
 
     /// Takes up a search where [`Search::state`] wrote it down.
@@ -260,8 +291,12 @@ impl Search {
 
     fn pick(&mut self) -> Vec<Node> {
         let open = &mut self.state.open;
-        open.sort_by(|x, y| x.bound.total_cmp(&y.bound).then(y.id.cmp(&x.id)));
-        open.split_off(open.len().saturating_sub(BATCH))
+        let higher = |x: &Node, y: &Node| x.bound.total_cmp(&y.bound).then(y.id.cmp(&x.id));
+        open.sort_by(higher);
+        let mut picked = open.split_off(open.len().saturating_sub(BATCH - DIVES));
+        open.sort_by(|x, y| y.region.depth_vectors().total_cmp(&x.region.depth_vectors()).then(higher(x, y)));
+        picked.extend(open.split_off(open.len().saturating_sub(DIVES)));
+        picked
     }
 
     fn take(&mut self, node: &Node, outcome: Outcome) {
@@ -304,8 +339,10 @@ fn expand(chain: &Chain, node: &Node, target: f64, state: &State) -> Outcome {
         effort.cpu_seconds = cpu_seconds() - begin;
         Outcome { children, prices, bound, found, effort }
     };
-    if !region.propagate(chain) {
-        return outcome(Vec::new(), node.prices, f64::NEG_INFINITY, None, effort);
+    // What beats the target has no larger penalty than this.
+    let most = state.unpenalised - target;
+    if !chain.program.penalty.narrow(&mut region.depths, most) || !region.propagate(chain) {
+        return outcome(Vec::new(), node.prices, target, None, effort);
     }
     let rounds = if region.is_one_depth() { LAST_ROUNDS } else { ROUNDS };
     let tightened = tighten(chain, &region, &node.prices, &state.reference, target, rounds);
