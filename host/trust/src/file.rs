@@ -68,6 +68,11 @@ impl PluginFile {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
+    /// Returns the open file without its content.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// Whether the file is as it was when it was opened: not written, renamed or removed since.
     ///
     /// # Errors
