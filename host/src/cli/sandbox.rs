@@ -122,5 +122,6 @@ fn of_sources(sources: Sources, context: &Context) -> Result<Option<(Stay, Preca
     let mut read = precautions.named.clone();
     read.extend(crate::config::user_file());
     read.extend(sources.project);
-    Ok(Some((Stay { plugins, read, ..Stay::default() }, precautions)))
+    let memory = precautions.memory.map(|size| size.0);
+    Ok(Some((Stay { plugins, read, memory, ..Stay::default() }, precautions)))
 }

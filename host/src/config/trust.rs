@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{ComponentConfig, Layer, PluginsConfig, SECTIONS, Sources, read};
+use super::{ComponentConfig, Layer, PluginsConfig, SECTIONS, Size, Sources, read};
 use crate::error::{Error, Exit, Result};
 
 /// What the user's words, without any plugin's, say of plugins.
@@ -16,6 +16,8 @@ pub struct Precautions {
     pub sandbox: bool,
     /// Files and folders that the configuration names and that exist.
     pub named: Vec<PathBuf>,
+    /// Memory that one process may allocate.
+    pub memory: Option<Size>,
     /// Folder for runs.
     pub out: PathBuf,
     /// What a run is called.
@@ -63,6 +65,9 @@ impl Sources {
             plugins: PluginsConfig { require_signed, keys },
             sandbox,
             named: named(&merged),
+            // What is no size is refused with the whole configuration.
+            memory: at(&merged, &["run", "worker_memory"])
+                .and_then(|size| serde_json::from_value(size.clone()).ok()),
             out: text(&merged, &["run", "out"]).map_or_else(|| PathBuf::from("runs"), PathBuf::from),
             name: self.name(&merged),
             overruling,

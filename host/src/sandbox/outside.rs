@@ -41,6 +41,8 @@ pub(crate) struct Stay {
     pub(crate) of: Option<PathBuf>,
     /// Whether that one is written.
     pub(crate) writes: bool,
+    /// Bytes that each process may allocate; three quarters of the machine's memory if left out.
+    pub(crate) memory: Option<u64>,
 }
 
 /// Starts this program once more, with the same arguments, in the sandbox; returns how it ended.
@@ -142,7 +144,7 @@ impl Stay {
             run => read.extend(run.clone()),
         }
         let read = read.into_iter().filter(|path| path.exists()).collect();
-        Facts { landlock: 0, memory: memory(), read, write }
+        Facts { landlock: 0, memory: self.memory.unwrap_or_else(memory), read, write }
     }
 
     fn policy(&self, facts: &Facts) -> Policy {
