@@ -140,15 +140,17 @@ impl Registry {
 
     fn missing(&self, what: &str, id: &str, known: impl IntoIterator<Item = String>) -> Error {
         let mut message = format!("no {what} `{id}`");
-        if let Some(refused) = self.found.iter().find(|found| found.id() == id) {
-            let why = match &refused.status {
-                Status::Ok => "",
-                Status::Incompatible(why)
-                | Status::Untrusted(why)
-                | Status::Shadowed(why)
-                | Status::Broken(why) => why,
+        let brings = |found: &&Found| {
+            let manifest = found.manifest.iter();
+            found.id() == id || manifest.flat_map(|m| m.plugin.components.values().flatten()).any(|c| c == id)
+        };
+        for refused in self.found.iter().filter(brings) {
+            let (Status::Incompatible(why) | Status::Untrusted(why) | Status::Broken(why)) = &refused.status
+            else {
+                continue;
             };
             message += &format!(" that can be used: {}: {why}", refused.path.display());
+            break;
         }
         let known: Vec<String> = known.into_iter().collect();
         let nearest = suggest::nearest(id, known.iter().map(String::as_str));
