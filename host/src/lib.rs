@@ -12,6 +12,7 @@ mod pipeline;
 pub mod plugin;
 pub mod report;
 pub mod run;
+pub mod sandbox;
 pub mod search;
 pub mod statistics;
 mod study;

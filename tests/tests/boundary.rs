@@ -10,7 +10,7 @@ use std::{
 
 use nashost::{
     error::Error,
-    plugin::{Registry, SearchPath, Status, probe},
+    plugin::{Registry, SearchPath, Status, Trust, probe},
 };
 use nashost_plugin_api::{
     abi::foreign::{CallError, CallErrorKind},
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 const LIBTORCH: Option<u64> = Some(0x020b_0000_0000_0000);
 
 fn registry(places: impl IntoIterator<Item = PathBuf>) -> Registry {
-    Registry::new(&SearchPath { places: places.into_iter().collect() }, None, LIBTORCH)
+    Registry::new(&SearchPath { places: places.into_iter().collect() }, Trust::default(), LIBTORCH)
 }
 
 fn evil() -> Registry {

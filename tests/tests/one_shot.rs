@@ -11,7 +11,7 @@ use std::{
 
 use nashost::{
     device,
-    plugin::{Registry, SearchPath},
+    plugin::{Registry, SearchPath, Trust},
 };
 use nashost_plugin_api::{
     abi::foreign::{CallErrorKind, ForeignStrategy},
@@ -47,7 +47,7 @@ impl Samples for Noise {
 
 fn learner(config: &Value) -> ForeignStrategy {
     let places = SearchPath { places: vec![library("learner_plugin")] };
-    Registry::new(&places, None, device::libtorch_abi()).strategy("learner", config).unwrap()
+    Registry::new(&places, Trust::default(), device::libtorch_abi()).strategy("learner", config).unwrap()
 }
 
 fn task() -> OneShotTask {
@@ -117,7 +117,7 @@ fn failures_are_typed_and_leave_gradients_on() {
 #[test]
 fn other_strategies_are_not_one_shot() {
     let places = SearchPath { places: vec![library("evil_plugin")] };
-    let registry = Registry::new(&places, None, device::libtorch_abi());
+    let registry = Registry::new(&places, Trust::default(), device::libtorch_abi());
     let mut strategy = registry.strategy("evil-strategy", &json!({})).unwrap();
     assert!(!ForeignOneShot::is(&strategy));
     let error = ForeignOneShot::new(&mut strategy).err().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 
 use nashost::{
     device,
-    plugin::{Registry, SearchPath},
+    plugin::{Registry, SearchPath, Trust},
 };
 use nashost_plugin_api::architecture::Geometry;
 use nashost_plugin_torch::{ForeignHandover, Mode, Network, check_handover, gaussian};
@@ -15,7 +15,8 @@ use serde_json::json;
 #[test]
 fn tensors_go_through_plugins_and_come_back() {
     let places = ["nashost_zennas", "nashost_costs", "nashost_metrics"].map(library);
-    let registry = Registry::new(&SearchPath { places: places.into() }, None, device::libtorch_abi());
+    let registry =
+        Registry::new(&SearchPath { places: places.into() }, Trust::default(), device::libtorch_abi());
     let metrics = ["zen-score", "latency"].map(|id| registry.architecture_metric(id, &json!({})).unwrap());
     let handovers: Vec<_> = metrics.iter().filter_map(|m| ForeignHandover::of(m.instance())).collect();
     assert_eq!(handovers.len(), 2, "both plugins take tensors");
@@ -45,7 +46,7 @@ fn forward(registry: &Registry, preset: &str) -> Vec<i64> {
 
 fn superres() -> Registry {
     let places = SearchPath { places: vec![library("nashost_superres")] };
-    Registry::new(&places, None, device::libtorch_abi())
+    Registry::new(&places, Trust::default(), device::libtorch_abi())
 }
 
 #[test]

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use nashost::{
     device,
-    plugin::{Registry, SearchPath},
+    plugin::{Registry, SearchPath, Trust},
 };
 use serde_json::json;
 
@@ -71,7 +71,7 @@ impl Bench {
         let prefix =
             Path::new(&host).parent().and_then(Path::parent).context("NASHOST_BIN lies in no bin")?;
         let plugins = prefix.join("lib/nashost/plugins/1");
-        Ok(Registry::new(&SearchPath { places: vec![plugins] }, None, device::libtorch_abi()))
+        Ok(Registry::new(&SearchPath { places: vec![plugins] }, Trust::default(), device::libtorch_abi()))
     }
 
     /// Calls `action` once to warm up and then measures it; each call does `work` pieces of work.

@@ -21,6 +21,7 @@ mod reproduce;
 mod resume;
 mod run;
 mod runs;
+mod sandbox;
 mod score;
 mod self_check;
 mod signals;
@@ -36,18 +37,19 @@ use std::{
 };
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
+use serde_json::Value;
 
 use self::{
     args::{Cli, Command, ConfigArgs, GlobalArgs},
     output::Output,
 };
 use crate::{
-    config::{Resolved, Sources},
+    config::{Layer, Origin, Precautions, Resolved, Sources, user_file},
     device,
     error::{Error, Exit, Result},
     pipeline::{self, Host},
     plugin::{
-        Registry, SearchPath,
+        Registry, SearchPath, Trust,
         lock::{self, Lock},
         manifest,
     },
@@ -79,14 +81,56 @@ impl Context {
         SearchPath::new(self.global.plugin_path.iter().cloned())
     }
 
-    /// Looks at all plugins; with `--locked`, those that are not pinned are refused.
+    /// Looks at all plugins; those that are not trusted are refused.
     fn registry(&self) -> Result<Registry> {
-        self.registry_with(self.search_path())
+        let sources = ConfigArgs::default().sources(&self.from_environment)?;
+        self.registry_with(self.search_path(), &self.precautions(sources)?)
     }
 
-    fn registry_with(&self, path: SearchPath) -> Result<Registry> {
+    fn registry_with(&self, path: SearchPath, precautions: &Precautions) -> Result<Registry> {
         let lock = self.global.locked.then(|| Lock::read(Path::new(lock::FILE_NAME))).transpose()?;
-        Ok(Registry::new(&path, lock.as_ref(), device::libtorch_abi()))
+        let trust = Trust::new(lock, &precautions.plugins)?;
+        Ok(Registry::new(&path, trust, device::libtorch_abi()))
+    }
+
+    /// What the user's files and flags say of plugins.
+    pub(crate) fn precautions(&self, mut sources: Sources) -> Result<Precautions> {
+        // What the user's own file demands holds for runs that are taken up as well.
+        sources.user = user_file().filter(|path| path.exists());
+        sources.overrides.extend(self.layers());
+        let mut precautions = sources.precautions()?;
+        precautions.plugins.keys.extend(self.global.plugin_key.iter().cloned());
+        Ok(precautions)
+    }
+
+    /// The global flags that belong to the configuration.
+    fn layers(&self) -> Vec<Layer> {
+        let layer = |flag: &str, keys: &[&str], value: Value| {
+            let origin = match self.from_environment.contains(&flag.replace('-', "_")) {
+                true => Origin::Environment(format!("NASHOST_{}", flag.to_uppercase().replace('-', "_"))),
+                false => Origin::Flag(format!("--{flag}")),
+            };
+            Layer::single(keys, value, origin)
+        };
+        let mut layers = Vec::new();
+        if self.global.require_signed {
+            layers.push(layer("require-signed", &["plugins", "require_signed"], Value::Bool(true)));
+        }
+        if self.global.sandbox {
+            layers.push(layer("sandbox", &["run", "sandbox"], Value::Bool(true)));
+        }
+        for (name, key) in &self.global.plugin_key {
+            layers.push(layer("plugin-key", &["plugins", "keys", name], Value::String(key.clone())));
+        }
+        layers
+    }
+
+    /// Finds a run. In the sandbox, the process outside has found it.
+    fn open_run(&self, run: &str, out: &Path) -> Result<RunDir> {
+        match crate::sandbox::inside().and_then(|inside| inside.of.as_ref()).and_then(|path| path.to_str()) {
+            Some(path) => RunDir::open(path, out),
+            None => RunDir::open(run, out),
+        }
     }
 
     /// Resolves a configuration against the plugins that are there. `--plugin` takes a file too.
@@ -112,7 +156,13 @@ impl Context {
             sources.plugin = Some(manifest.plugin.id);
             path.places.insert(0, file);
         }
-        let registry = self.registry_with(path)?;
+        let precautions = self.precautions(sources.clone())?;
+        let registry = self.registry_with(path, &precautions)?;
+        sources.overrides.extend(self.layers());
+        sources.overrides.extend(precautions.overruling);
+        if precautions.sandbox && crate::sandbox::inside().is_none() {
+            return Err(sandbox::not_here());
+        }
         let resolved = sources.resolve(&registry)?;
         Ok((registry, resolved))
     }
@@ -125,6 +175,7 @@ impl Context {
         if self.global.locked {
             arguments.push("--locked".into());
         }
+        arguments.extend(registry.trust().arguments());
         Host {
             registry,
             device,
@@ -132,6 +183,7 @@ impl Context {
             progress: &self.progress,
             log: &self.log,
             arguments,
+            reserved: crate::sandbox::inside().and_then(|inside| inside.run.clone()),
         }
     }
 }
@@ -166,7 +218,10 @@ fn run_line(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let context = Context { out, global: cli.global, from_environment, progress, log };
-    match dispatch(cli.command, &context) {
+    match sandbox::enter(&cli.command, &context).and_then(|ended| match ended {
+        Some(exit) => Ok(exit),
+        None => dispatch(cli.command, &context),
+    }) {
         Ok(exit) => exit,
         Err(error) => {
             context.out.error(&error);

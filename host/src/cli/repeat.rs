@@ -12,7 +12,7 @@ use crate::{
     device,
     error::{Error, Exit, Result},
     pipeline,
-    run::{RunDir, compare, tables},
+    run::{compare, tables},
 };
 
 /// Most differences that are listed for people.
@@ -20,7 +20,7 @@ const SHOWN: usize = 20;
 
 /// Makes a run again and compares.
 pub(super) fn command(args: &RepeatArgs, context: &Context) -> Result<Exit> {
-    let dir = RunDir::open(&args.run, &args.out)?;
+    let dir = context.open_run(&args.run, &args.out)?;
     if tables::read(&dir)?.finished.is_none() {
         let message = format!("run {} has not ended, so there is nothing to compare with", dir.id());
         return Err(Error::new(Exit::Usage, "E0821", message)

@@ -9,12 +9,12 @@ use crate::{
     device,
     error::{Exit, Result},
     pipeline::{self, Allowed},
-    run::{Ending, RunDir, events::RunEvent},
+    run::{Ending, events::RunEvent},
 };
 
 /// Goes on with a run.
 pub(super) fn command(args: &ResumeArgs, context: &Context) -> Result<Exit> {
-    let dir = RunDir::open(&args.run, &args.out)?;
+    let dir = context.open_run(&args.run, &args.out)?;
     let mut recorder = pipeline::reopen(dir.clone())?;
     let (_, before) = context.resolve_run(&dir, &ConfigArgs::default())?;
     let (registry, after) = context.resolve_run(&dir, &args.config())?;

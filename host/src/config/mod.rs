@@ -17,6 +17,7 @@ pub mod suggest;
 #[cfg(test)]
 mod tests;
 pub mod train;
+mod trust;
 mod units;
 mod validate;
 
@@ -30,9 +31,10 @@ pub use origin::{Origin, Origins};
 pub use read::{assignment, file};
 pub use resolve::{Catalogue, Resolved, Sources};
 pub use sections::{
-    Budget, ComponentConfig, Config, RunConfig, SECTIONS, SearchConfig, Section, Seeds, SplitConfig,
-    cpu_threads,
+    Budget, ComponentConfig, Config, PluginsConfig, RunConfig, SECTIONS, SearchConfig, Section, Seeds,
+    SplitConfig, cpu_threads,
 };
+pub use trust::Precautions;
 pub use units::{Size, Span};
 pub(crate) use validate::validate;
 pub use validate::validate_component;

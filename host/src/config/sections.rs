@@ -1,6 +1,6 @@
 //! The sections of a run configuration.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
 use nashost_plugin_api::component::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -51,6 +51,25 @@ pub struct Config {
     /// Seeds, device and folders.
     #[serde(default)]
     pub run: RunConfig,
+    /// Which plugins are trusted.
+    #[serde(default, skip_serializing_if = "PluginsConfig::is_empty")]
+    pub plugins: PluginsConfig,
+}
+
+/// Which plugins are trusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginsConfig {
+    /// Refuses plugins that no listed key has signed. No later file or flag takes it back.
+    pub require_signed: bool,
+    /// Public keys of minisign by a name for each. If your own file lists any, no others count.
+    pub keys: BTreeMap<String, String>,
+}
+
+impl PluginsConfig {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Config {
@@ -202,6 +221,12 @@ pub struct RunConfig {
     /// Memory that one worker process may allocate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_memory: Option<Size>,
+    /// Runs plugins without network, with a read-only file system outside the run's folder and with limited
+    /// memory. No later file or flag takes it back.
+    pub sandbox: bool,
+    /// Further files and folders that plugins in the sandbox may read; those that the configuration names are
+    /// readable already.
+    pub sandbox_read: Vec<PathBuf>,
     /// Time that the run may take, all its sessions together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_time: Option<Span>,
@@ -242,6 +267,8 @@ impl Default for RunConfig {
             stall: Span::minutes(10),
             halve_on_oom: true,
             worker_memory: None,
+            sandbox: false,
+            sandbox_read: Vec::new(),
             max_time: None,
             max_trials: None,
             max_gpu_hours: None,
@@ -282,8 +309,12 @@ impl RunConfig {
         }
     }
 
-    /// Returns the folder of the cache, or `None` if nothing is to be kept.
+    /// Returns the folder of the cache, or `None` if nothing is to be kept. In the sandbox it is a folder that
+    /// lives as long as the run's processes: what a stranger's plugin writes is no image for later runs.
     pub fn cache_folder(&self) -> Option<PathBuf> {
+        if let Some(inside) = crate::sandbox::inside() {
+            return self.cache.then(|| inside.temporary.join("cache"));
+        }
         let standard = || super::xdg("XDG_CACHE_HOME", ".cache");
         self.cache.then(|| self.cache_dir.clone().or_else(standard)).flatten()
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Keys that decide no result: how much may be used, and where.
-const FREE: [&str; 13] = [
+const FREE: [&str; 15] = [
     "/run/jobs",
     "/run/out",
     "/run/cache",
@@ -22,6 +22,8 @@ const FREE: [&str; 13] = [
     "/run/stall",
     "/run/halve_on_oom",
     "/run/worker_memory",
+    "/run/sandbox",
+    "/run/sandbox_read",
     "/run/max_time",
     "/run/max_trials",
     "/run/max_gpu_hours",
@@ -84,9 +86,14 @@ pub(crate) fn config_differences(before: &Config, after: &Config) -> Vec<String>
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let shown = |value: Option<&Value>| value.map_or_else(|| "not given".to_owned(), inline);
     keys.into_iter()
-        .filter(|key| !FREE.contains(&key.as_str()) && before.get(*key) != after.get(*key))
+        .filter(|key| !is_free(key) && before.get(*key) != after.get(*key))
         .map(|key| format!("{}: {} → {}", dotted(key), shown(before.get(key)), shown(after.get(key))))
         .collect()
+}
+
+/// Whether a key decides no result. Which plugins are trusted does not, either: those that were used are recorded.
+fn is_free(key: &str) -> bool {
+    FREE.contains(&key) || key.starts_with("/plugins/")
 }
 
 /// Keys that the user allows to differ.

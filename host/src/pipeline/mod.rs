@@ -18,7 +18,11 @@ mod session;
 mod training;
 mod trial;
 
-use std::{ffi::OsString, path::Path, time::Instant};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use nashost_plugin_api::abi::host::CancelState;
 
@@ -78,6 +82,8 @@ pub(crate) struct Host<'a> {
     pub(crate) log: &'a Log,
     /// Arguments that make another process of this program see the same plugins.
     pub(crate) arguments: Vec<OsString>,
+    /// Empty folder that was made for the run, in the sandbox.
+    pub(crate) reserved: Option<PathBuf>,
 }
 
 /// A run that came to an end, or to the end of its budget.
@@ -106,7 +112,7 @@ pub(crate) fn run(resolved: &Resolved, host: &Host<'_>) -> Result<Finished> {
     // Written down, so that a run made again has the same bits with any number of trainings side by side.
     config.run.threads = config.run.training_threads(host.device.visible(&config.run.device).len());
     let config = &config;
-    crate::run::preflight(&config.run.out, crate::run::MIN_FREE)?;
+    crate::run::preflight(host.reserved.as_ref().unwrap_or(&config.run.out), crate::run::MIN_FREE)?;
     if let Some(path) = config.train.pretrained.as_ref().filter(|path| !path.is_file()) {
         let message = format!("`train.pretrained`: there is no file {}", path.display());
         return Err(
@@ -183,7 +189,10 @@ fn start(
     metrics: &MetricSet<'_>,
 ) -> Result<(Recorder, Provenance)> {
     let text = config.to_toml()?;
-    let claim = RunDir::create(&config.run.out, &name(config))?;
+    let claim = match &host.reserved {
+        Some(path) => RunDir::reserved(path.clone())?.begin()?,
+        None => RunDir::create(&config.run.out, &name(config))?,
+    };
     host.log.attach(claim.dir())?;
     let dir = claim.dir().clone();
     atomic::write(&dir.file(RUN_CONFIG), text.as_bytes())?;

@@ -2,16 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use nashost_plugin_api::manifest::Manifest;
+use nashost_trust::PluginFile;
 use serde::Serialize;
 
 use super::{
-    lock::{self, Lock},
     manifest::{self, ManifestError},
+    trust::Trust,
 };
 
 /// Directory of plugins below a data or library directory; the number is the ABI major.
@@ -84,7 +84,7 @@ pub enum Status {
     Ok,
     /// It is a plugin, but not for this host.
     Incompatible(String),
-    /// Anybody may write it, or the lock file does not know it.
+    /// Anybody may write it, the lock file does not know it, or its signature is missing or wrong.
     Untrusted(String),
     /// A plugin of the same id was found earlier.
     Shadowed(String),
@@ -99,6 +99,8 @@ pub struct Found {
     pub path: PathBuf,
     /// What it says of itself, if it can be read.
     pub manifest: Option<Manifest>,
+    /// Name of the key that signed it.
+    pub signed_by: Option<String>,
     /// Whether it can be used.
     #[serde(flatten)]
     pub status: Status,
@@ -114,50 +116,43 @@ impl Found {
     }
 }
 
-/// Looks at every plugin file on the search path. With a lock, files it does not pin are untrusted.
+/// Looks at every plugin file on the search path. Files that `trust` objects to are untrusted.
 ///
 /// Shared libraries without a manifest are passed over: a plugin's folder may hold others.
-pub fn discover(path: &SearchPath, lock: Option<&Lock>) -> Vec<Found> {
+pub fn discover(path: &SearchPath, trust: &Trust) -> Vec<Found> {
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut all = Vec::new();
-    for file in path.candidates() {
-        let manifest = match manifest::read(&file) {
-            Ok(manifest) => manifest,
+    for path in path.candidates() {
+        let read = PluginFile::open(&path).map_err(ManifestError::from);
+        let read = read.and_then(|file| manifest::parse(file.bytes()).map(|manifest| (file, manifest)));
+        let (file, manifest) = match read {
+            Ok(read) => read,
             Err(ManifestError::NoManifest) => continue,
             Err(e) => {
-                all.push(Found { path: file, manifest: None, status: Status::Broken(e.to_string()) });
+                all.push(Found {
+                    path,
+                    manifest: None,
+                    signed_by: None,
+                    status: Status::Broken(e.to_string()),
+                });
                 continue;
             }
         };
         let id = manifest.plugin.id.clone();
-        let status = match (seen.get(&id), judge(&file, &manifest, lock)) {
-            (Some(first), Status::Ok) => Status::Shadowed(format!("{} comes first", first.display())),
-            (_, status) => status,
+        let verdict = trust.judge(&file, &manifest);
+        let fits = manifest::fits(&manifest);
+        let status = match (fits, verdict.objection, seen.get(&id)) {
+            (Err(misfit), ..) => Status::Incompatible(misfit.to_string()),
+            (Ok(()), Some(objection), _) => Status::Untrusted(objection),
+            (Ok(()), None, Some(first)) => Status::Shadowed(format!("{} comes first", first.display())),
+            (Ok(()), None, None) => {
+                seen.insert(id, path.clone());
+                Status::Ok
+            }
         };
-        if status == Status::Ok {
-            seen.insert(id, file.clone());
-        }
-        all.push(Found { path: file, manifest: Some(manifest), status });
+        all.push(Found { path, manifest: Some(manifest), signed_by: verdict.signed_by, status });
     }
     all
-}
-
-fn judge(file: &Path, manifest: &Manifest, lock: Option<&Lock>) -> Status {
-    if let Err(misfit) = manifest::fits(manifest) {
-        return Status::Incompatible(misfit.to_string());
-    }
-    for place in [Some(file), file.parent()].into_iter().flatten() {
-        // A sticky directory such as /tmp lets only owners replace files.
-        let mode = place.metadata().map(|meta| meta.permissions().mode()).unwrap_or(0);
-        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-            return Status::Untrusted(format!("anybody may write {}: `chmod o-w` it", place.display()));
-        }
-    }
-    let Some(lock) = lock else { return Status::Ok };
-    match lock::digest(file) {
-        Ok((sha256, _)) => lock.objection(&manifest.plugin.id, &sha256).map_or(Status::Ok, Status::Untrusted),
-        Err(e) => Status::Broken(format!("cannot be read: {e}")),
-    }
 }
 
 #[cfg(test)]
@@ -179,7 +174,7 @@ mod tests {
         std::fs::write(dir.path().join("x/libx.so"), "text").unwrap();
         std::fs::write(dir.path().join("readme.txt"), "text").unwrap();
         std::fs::copy(std::env::current_exe().unwrap(), dir.path().join("other.so")).unwrap();
-        let found = discover(&SearchPath { places: vec![dir.path().to_owned()] }, None);
+        let found = discover(&SearchPath { places: vec![dir.path().to_owned()] }, &Trust::default());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].id(), "libx.so");
         assert!(matches!(&found[0].status, Status::Broken(why) if why.contains("not a shared library")));

@@ -3,13 +3,10 @@
 //! An integrity check, not a sandbox: it tells whether a file is the one that was trusted, nothing
 //! about what the file does.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
+use nashost_trust::PluginFile;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Exit, Result};
 
@@ -22,12 +19,39 @@ pub const FILE_NAME: &str = "nashost-plugins.lock";
 pub struct Pin {
     /// Plugin id.
     pub id: String,
+    /// Its version.
+    pub version: String,
     /// File it was found in when it was trusted; for people, not compared.
     pub path: PathBuf,
     /// SHA-256 of the file, hex.
     pub sha256: String,
     /// Bytes of the file.
     pub size: u64,
+}
+
+impl Pin {
+    /// Returns the pin of the plugin `id` in `file`.
+    pub fn of(id: &str, version: &str, file: &PluginFile) -> Self {
+        Self {
+            id: id.to_owned(),
+            version: version.to_owned(),
+            path: file.path().to_owned(),
+            sha256: file.sha256(),
+            size: file.bytes().len() as u64,
+        }
+    }
+
+    /// Says in what `now` is another plugin than the pinned one, if so.
+    pub fn difference(&self, now: &Self) -> Option<String> {
+        if self.size != now.size {
+            return Some(format!("its size {} is not the pinned {}", now.size, self.size));
+        }
+        if self.sha256 != now.sha256 {
+            return Some(format!("its SHA-256 {} is not the pinned {}", now.sha256, self.sha256));
+        }
+        (self.version != now.version)
+            .then(|| format!("its version {} is not the pinned {}", now.version, self.version))
+    }
 }
 
 /// All pinned plugins.
@@ -63,15 +87,13 @@ impl Lock {
         self.plugins.sort_by(|a, b| a.id.cmp(&b.id));
     }
 
-    /// Says why `file` must not be loaded as plugin `id`, if so.
-    pub fn objection(&self, id: &str, sha256: &str) -> Option<String> {
-        match self.plugins.iter().find(|pin| pin.id == id) {
+    /// Says why the plugin `now` must not be loaded, if so.
+    pub fn objection(&self, now: &Pin) -> Option<String> {
+        match self.plugins.iter().find(|pin| pin.id == now.id) {
             None => Some(format!("it is not in {FILE_NAME}; pin it with `nashost plugin trust`")),
-            Some(pin) if pin.sha256 != sha256 => Some(format!(
-                "its SHA-256 {sha256} is not the pinned {}; if you changed it, pin it again with `nashost plugin trust`",
-                pin.sha256
-            )),
-            Some(_) => None,
+            Some(pin) => pin.difference(now).map(|difference| {
+                format!("{difference}; if you changed it, pin it again with `nashost plugin trust`")
+            }),
         }
     }
 
@@ -85,26 +107,6 @@ impl Lock {
     }
 }
 
-/// Returns SHA-256 (hex) and size of a file.
-///
-/// # Errors
-///
-/// Fails if the file cannot be read.
-pub fn digest(path: &Path) -> std::io::Result<(String, u64)> {
-    let mut file = std::fs::File::open(path)?;
-    let (mut hash, mut size) = (Sha256::new(), 0);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok((hex, size));
-        }
-        hash.update(&buffer[..n]);
-        size += n as u64;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,22 +114,25 @@ mod tests {
     #[test]
     fn pins_replace_each_other_and_object() {
         let mut lock = Lock::default();
-        let pin = |sha: &str| Pin { id: "a".into(), path: "a.so".into(), sha256: sha.into(), size: 3 };
-        lock.pin(pin("00"));
-        lock.pin(pin("11"));
+        let pin = |id: &str, sha: &str| Pin {
+            id: id.into(),
+            version: "0.1.0".into(),
+            path: "a.so".into(),
+            sha256: sha.into(),
+            size: 3,
+        };
+        lock.pin(pin("a", "00"));
+        lock.pin(pin("a", "11"));
         assert_eq!(lock.plugins.len(), 1);
-        assert_eq!(lock.objection("a", "11"), None);
-        assert!(lock.objection("a", "00").unwrap().contains("not the pinned 11"));
-        assert!(lock.objection("b", "11").unwrap().contains("not in nashost-plugins.lock"));
+        assert_eq!(lock.objection(&pin("a", "11")), None);
+        assert!(lock.objection(&pin("a", "00")).unwrap().contains("SHA-256 00 is not the pinned 11"));
+        assert!(lock.objection(&pin("b", "11")).unwrap().contains("not in nashost-plugins.lock"));
+        let longer = Pin { size: 4, ..pin("a", "11") };
+        assert!(lock.objection(&longer).unwrap().contains("size 4 is not the pinned 3"));
+        let newer = Pin { version: "0.2.0".into(), ..pin("a", "11") };
+        assert!(lock.objection(&newer).unwrap().contains("version 0.2.0 is not the pinned 0.1.0"));
+        let moved = Pin { path: "b.so".into(), ..pin("a", "11") };
+        assert_eq!(lock.objection(&moved), None, "where it lies does not matter");
         assert_eq!(toml::from_str::<Lock>(&lock.render().unwrap()).unwrap(), lock);
-    }
-
-    #[test]
-    fn the_digest_is_sha256() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "abc").unwrap();
-        let (hex, size) = digest(file.path()).unwrap();
-        assert_eq!(size, 3);
-        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -63,8 +63,16 @@ fn machine() -> String {
 ///
 /// Fails if `path` is not a shared library, has no manifest, or the manifest is damaged.
 pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
-    let bytes = std::fs::read(path)?;
-    let file = object::File::parse(&*bytes)?;
+    parse(&std::fs::read(path)?)
+}
+
+/// Reads the manifest in the content of a plugin file.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+    let file = object::File::parse(bytes)?;
     let section = file.section_by_name(SECTION).ok_or(ManifestError::NoManifest)?;
     serde_json::from_slice(section.data()?).map_err(|e| ManifestError::Malformed(e.to_string()))
 }

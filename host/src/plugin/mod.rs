@@ -7,13 +7,16 @@
 pub mod conformance;
 pub mod discover;
 mod error;
+mod load;
 pub mod lock;
 pub mod manifest;
 pub mod probe;
 mod registry;
 pub mod scaffold;
 mod services;
+mod trust;
 
 pub use discover::{Found, SearchPath, Status};
 pub use registry::{Registry, UsedPlugin};
 pub use services::{cancel_state, request_cancel};
+pub use trust::{Trust, Verdict};

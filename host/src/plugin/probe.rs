@@ -9,13 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nashost_plugin_api::{
-    abi::foreign::open,
-    component::{ComponentInfo, Kind},
-};
+use nashost_plugin_api::component::{ComponentInfo, Kind};
+use nashost_trust::PluginFile;
 use serde::{Deserialize, Serialize};
 
-use super::{manifest, services::Services};
+use super::{load, manifest, services::Services};
 use crate::error::{Error, Exit, Result};
 
 /// Longest time a plugin may take to load, initialise and list its components.
@@ -52,10 +50,11 @@ impl Probed {
 ///
 /// Fails if the plugin is refused.
 pub fn probe_here(path: &Path, libtorch_abi: Option<u64>) -> Result<Probed> {
-    let manifest = manifest::read(path).map_err(|e| refused(path, "E0411", e))?;
+    let file = PluginFile::open(path).map_err(|e| refused(path, "E0411", e))?;
+    let manifest = manifest::parse(file.bytes()).map_err(|e| refused(path, "E0411", e))?;
     manifest::fits(&manifest).map_err(|e| refused(path, "E0412", e))?;
     let name = &manifest.plugin.id;
-    let plugin = open(path, libtorch_abi)?;
+    let (plugin, _) = load::map(file, libtorch_abi)?;
     plugin.init(name, Services::new(name))?;
     Ok(Probed { components: plugin.components(name)? })
 }

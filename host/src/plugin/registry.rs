@@ -9,19 +9,17 @@ use std::{
 use nashost_plugin_api::{
     abi::foreign::{
         CallError, ForeignArchitecture, ForeignArchitectureMetric, ForeignDataset, ForeignPredictionMetric,
-        ForeignStrategy, Instance, Plugin, maps, open,
+        ForeignStrategy, Instance, Plugin, maps,
     },
     component::{ComponentInfo, Kind},
     manifest::Manifest,
 };
+use nashost_trust::PluginFile;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Found, SearchPath, Status,
-    discover::discover,
-    lock::{self, Lock},
-    services::Services,
+    Found, SearchPath, Status, discover::discover, load, manifest, services::Services, trust::Trust,
 };
 use crate::{
     config::{Catalogue, suggest},
@@ -56,17 +54,19 @@ pub struct UsedPlugin {
 pub struct Registry {
     places: Vec<PathBuf>,
     found: Vec<Found>,
+    trust: Trust,
     libtorch_abi: Option<u64>,
     loaded: Mutex<BTreeMap<String, Loaded>>,
 }
 
 impl Registry {
-    /// Looks at every plugin on the search path; loads none. `libtorch_abi` is the word of the
-    /// libtorch in this process.
-    pub fn new(path: &SearchPath, lock: Option<&Lock>, libtorch_abi: Option<u64>) -> Self {
+    /// Looks at every plugin on the search path; loads none, and never one that `trust` objects to.
+    /// `libtorch_abi` is the word of the libtorch in this process.
+    pub fn new(path: &SearchPath, trust: Trust, libtorch_abi: Option<u64>) -> Self {
         Self {
             places: path.places.clone(),
-            found: discover(path, lock),
+            found: discover(path, &trust),
+            trust,
             libtorch_abi,
             loaded: Mutex::default(),
         }
@@ -75,6 +75,11 @@ impl Registry {
     /// Files and folders that plugins are looked for in, in their order.
     pub fn places(&self) -> &[PathBuf] {
         &self.places
+    }
+
+    /// What plugin files must fulfil.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Every plugin file, usable or not.
@@ -135,15 +140,17 @@ impl Registry {
 
     fn missing(&self, what: &str, id: &str, known: impl IntoIterator<Item = String>) -> Error {
         let mut message = format!("no {what} `{id}`");
-        if let Some(refused) = self.found.iter().find(|found| found.id() == id) {
-            let why = match &refused.status {
-                Status::Ok => "",
-                Status::Incompatible(why)
-                | Status::Untrusted(why)
-                | Status::Shadowed(why)
-                | Status::Broken(why) => why,
+        let brings = |found: &&Found| {
+            let manifest = found.manifest.iter();
+            found.id() == id || manifest.flat_map(|m| m.plugin.components.values().flatten()).any(|c| c == id)
+        };
+        for refused in self.found.iter().filter(brings) {
+            let (Status::Incompatible(why) | Status::Untrusted(why) | Status::Broken(why)) = &refused.status
+            else {
+                continue;
             };
             message += &format!(" that can be used: {}: {why}", refused.path.display());
+            break;
         }
         let known: Vec<String> = known.into_iter().collect();
         let nearest = suggest::nearest(id, known.iter().map(String::as_str));
@@ -179,20 +186,26 @@ impl Registry {
     }
 
     fn load(&self, found: &Found, manifest: &Manifest) -> Result<Loaded> {
-        let unreadable = |e: std::io::Error| {
-            Error::new(Exit::Plugin, "E0416", format!("plugin {}: cannot be read: {e}", found.path.display()))
+        let refused = |code, why: &dyn std::fmt::Display| {
+            Error::new(Exit::Plugin, code, format!("plugin {}: {why}", found.path.display()))
         };
-        let before = stamp(&found.path).map_err(unreadable)?;
-        let (sha256, _) = lock::digest(&found.path).map_err(unreadable)?;
-        let plugin = open(&found.path, self.libtorch_abi)?;
-        // The file that was hashed must be the one that was mapped.
-        if stamp(&found.path).map_err(unreadable)? != before {
-            return Err(Error::new(
-                Exit::Plugin,
-                "E0409",
-                format!("plugin {} was replaced while it was being loaded", found.path.display()),
-            )
-            .help("try again when its build has finished"));
+        let unreadable = |e: std::io::Error| refused("E0416", &format!("cannot be read: {e}"));
+        let replaced = || {
+            refused("E0409", &"it was replaced while it was being loaded")
+                .help("try again when its build has finished")
+        };
+        // From here on everything is about this open file, whatever has its name by now.
+        let file = PluginFile::open(&found.path).map_err(unreadable)?;
+        if manifest::parse(file.bytes()).ok().as_ref() != Some(manifest) {
+            return Err(replaced());
+        }
+        if let Some(objection) = self.trust.judge(&file, manifest).objection {
+            return Err(refused("E0425", &objection));
+        }
+        let sha256 = file.sha256();
+        let (plugin, is_unchanged) = load::map(file, self.libtorch_abi)?;
+        if !is_unchanged {
+            return Err(replaced());
         }
         let copies = maps::files_named("libtorch_cpu.so");
         if copies.len() > 1 {
@@ -292,13 +305,6 @@ impl Registry {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.values().map(|l| l.used.clone()).collect()
     }
-}
-
-/// Identity of a file's content: inode and times. The change time cannot be set at will.
-fn stamp(path: &std::path::Path) -> std::io::Result<(u64, u64, i64, i64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = path.metadata()?;
-    Ok((meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()))
 }
 
 fn ids_by_kind(components: &[ComponentInfo]) -> BTreeMap<Kind, Vec<String>> {

@@ -44,6 +44,18 @@ impl RunDir {
     ///
     /// Fails if `name` is no run name, `out` cannot be written, or less than [`MIN_FREE`] is free.
     pub fn create(out: &Path, name: &str) -> Result<Claim> {
+        let run = Self::reserve(out, name)?;
+        let claim = run.clone().begin()?;
+        run.become_latest();
+        Ok(claim)
+    }
+
+    /// Creates the folder of a run, which is none before it [begins](Self::begin).
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::create`].
+    pub fn reserve(out: &Path, name: &str) -> Result<Self> {
         check_name(name)?;
         preflight(out, MIN_FREE)?;
         let out = &fs::canonicalize(out).map_err(|e| io_error("open", out, &e))?;
@@ -61,17 +73,49 @@ impl RunDir {
                 Err(error) => return Err(io_error("create the folder", &path, &error)),
             }
         };
+        atomic::sync_folder(out).map_err(|e| io_error("sync", out, &e))?;
+        Ok(Self { path })
+    }
+
+    /// Takes the empty folder of a run that was [reserved](Self::reserve).
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is gone.
+    pub(crate) fn reserved(path: PathBuf) -> Result<Self> {
+        let path = fs::canonicalize(&path).map_err(|e| io_error("open", &path, &e))?;
+        Ok(Self { path })
+    }
+
+    /// Makes a reserved folder a run and claims it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder is not empty or cannot be written.
+    pub fn begin(self) -> Result<Claim> {
         for folder in FOLDERS {
-            let folder = path.join(folder);
+            let folder = self.path.join(folder);
             fs::create_dir(&folder).map_err(|e| io_error("create the folder", &folder, &e))?;
         }
-        let claim = Self { path }.claim()?;
-        atomic::sync_folder(out).map_err(|e| io_error("sync", out, &e))?;
-        if let Err(error) = point_latest_at(out, claim.dir()) {
+        self.claim()
+    }
+
+    /// Whether this is a run by now.
+    pub(crate) fn has_begun(&self) -> bool {
+        Self::is_run(&self.path)
+    }
+
+    /// The link that leads to the latest of the runs beside this one.
+    pub(crate) fn latest_link(&self) -> PathBuf {
+        self.path.with_file_name(LATEST)
+    }
+
+    /// Lets the link to the latest run lead here.
+    pub(crate) fn become_latest(&self) {
+        if let Err(error) = point_latest_at(self) {
             // Some file systems have no symbolic links; the run is as good without.
-            tracing::warn!("cannot update {}: {error}", out.join(LATEST).display());
+            tracing::warn!("cannot update {}: {error}", self.latest_link().display());
         }
-        Ok(claim)
     }
 
     /// Finds a run by its path, its directory name, `latest`, or the beginning of its id or
@@ -232,10 +276,10 @@ fn random_id() -> String {
 }
 
 /// Renames a new link over the old one, so that `latest` is never missing.
-fn point_latest_at(out: &Path, run: &RunDir) -> io::Result<()> {
-    let temporary = out.join(format!(".{LATEST}-{}", run.short_id()));
+fn point_latest_at(run: &RunDir) -> io::Result<()> {
+    let temporary = run.path.with_file_name(format!(".{LATEST}-{}", run.short_id()));
     symlink(run.id(), &temporary)?;
-    fs::rename(&temporary, out.join(LATEST)).inspect_err(|_| {
+    fs::rename(&temporary, run.latest_link()).inspect_err(|_| {
         // The failed rename is what gets reported; a stray link does no harm.
         let _ = fs::remove_file(&temporary);
     })

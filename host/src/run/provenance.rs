@@ -13,7 +13,10 @@ use super::{
     fault::io_error,
     time::Timestamp,
 };
-use crate::error::{Error, Exit, Result};
+use crate::{
+    error::{Error, Exit, Result},
+    sandbox::{Facts, inside},
+};
 
 /// Name of the file with a [`Provenance`].
 pub const PROVENANCE: &str = "provenance.json";
@@ -42,6 +45,9 @@ pub struct Provenance {
     pub machine: Machine,
     /// What computed.
     pub device: Device,
+    /// The sandbox that plugins worked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Facts>,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.
@@ -66,6 +72,9 @@ pub struct Resumed {
     pub machine: Machine,
     /// What computed.
     pub device: Device,
+    /// The sandbox that plugins worked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Facts>,
     /// When it began.
     pub started_at: Timestamp,
 }
@@ -122,9 +131,14 @@ impl Provenance {
             name: run.name().to_owned(),
             nashost: env!("CARGO_PKG_VERSION").to_owned(),
             command: redact(command),
-            git: env::current_dir().ok().and_then(|folder| Git::of(&folder)),
+            // In the sandbox, the checkout cannot be read.
+            git: match inside() {
+                Some(inside) => inside.git.clone(),
+                None => env::current_dir().ok().and_then(|folder| Git::of(&folder)),
+            },
             machine: Machine::this(),
             device,
+            sandbox: inside().map(|inside| inside.facts.clone()),
             started_at: Timestamp::now(),
             ended_at: None,
             ending: None,
@@ -147,8 +161,8 @@ impl Provenance {
     /// Adds that the process of `now` took the run up.
     #[must_use]
     pub fn resumed_by(mut self, now: Self) -> Self {
-        let Self { nashost, command, machine, device, started_at, .. } = now;
-        self.resumed.push(Resumed { nashost, command, machine, device, started_at });
+        let Self { nashost, command, machine, device, sandbox, started_at, .. } = now;
+        self.resumed.push(Resumed { nashost, command, machine, device, sandbox, started_at });
         (self.ended_at, self.ending, self.failure) = (None, None, None);
         self
     }

@@ -37,7 +37,11 @@ pub(crate) fn follow(driver: u32) -> Result<()> {
 ///
 /// Fails if the system allows less (E0456).
 pub(super) fn memory(size: Size) -> Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Data);
+    let maximum = match crate::sandbox::inside() {
+        // There, no plugin may raise it again.
+        Some(_) => Some(size.0),
+        None => getrlimit(Resource::Data).maximum,
+    };
     setrlimit(Resource::Data, Rlimit { current: Some(size.0), maximum }).map_err(|cause| {
         Error::new(Exit::Environment, "E0456", format!("memory cannot be limited to {size}: {cause}"))
             .help("choose another `run.worker_memory`, or leave it out")

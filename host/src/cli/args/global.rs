@@ -34,6 +34,12 @@ pub enum Color {
     Never,
 }
 
+/// Reads `NAME=KEY`. Keys end with `=` themselves, names have none.
+fn key(text: &str) -> Result<(String, String), String> {
+    let (name, key) = text.split_once('=').ok_or("a name and a key are expected, such as `lab=RW…`")?;
+    Ok((name.to_owned(), key.to_owned()))
+}
+
 /// Flags that every command takes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
@@ -59,6 +65,15 @@ pub struct GlobalArgs {
     /// Refuses plugins that nashost-plugins.lock does not pin.
     #[arg(long, global = true, env = "NASHOST_LOCKED", value_parser = FalseyValueParser::new())]
     pub locked: bool,
+    /// Refuses plugins that no listed key has signed (plugins.require_signed).
+    #[arg(long, global = true, env = "NASHOST_REQUIRE_SIGNED", value_parser = FalseyValueParser::new())]
+    pub require_signed: bool,
+    /// Public key of minisign that may sign plugins; repeatable (plugins.keys).
+    #[arg(long, global = true, env = "NASHOST_PLUGIN_KEY", value_delimiter = ',', value_name = "NAME=KEY", value_parser = key)]
+    pub plugin_key: Vec<(String, String)>,
+    /// Runs plugins without network and with files read-only outside the run's folder (run.sandbox).
+    #[arg(long, global = true, env = "NASHOST_SANDBOX", value_parser = FalseyValueParser::new())]
+    pub sandbox: bool,
     /// Answers every question with yes.
     #[arg(short, long, global = true, env = "NASHOST_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,

@@ -62,6 +62,8 @@ pub enum PluginCommand {
         /// Ids or files; all that were found if left out.
         plugins: Vec<String>,
     },
+    /// Compares the plugins that are found with nashost-plugins.lock.
+    Verify,
     /// Prints the folders that plugins are looked for in.
     Path,
     /// Loads a plugin and prints what it says, for the parent process.
@@ -118,6 +120,7 @@ mod tests {
             matches!(parse("plugin new x --kind metric"), Some(PluginCommand::New(args)) if args.kind == NewKind::Metric)
         );
         assert!(parse("plugin new x --kind metric --api-path a --api-git b").is_none(), "one source");
+        assert!(matches!(parse("plugin verify"), Some(PluginCommand::Verify)));
         assert!(matches!(parse("plugin probe libx.so"), Some(PluginCommand::Probe { .. })));
         assert!(parse("plugin check").is_none(), "nothing to check");
     }

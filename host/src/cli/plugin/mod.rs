@@ -2,10 +2,12 @@
 
 mod new;
 mod test;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 use nashost_plugin_api::component::Kind;
+use nashost_trust::PluginFile;
 use serde_json::{Value, json};
 
 use crate::cli::{
@@ -17,8 +19,8 @@ use crate::{
     device,
     error::{Error, Exit, Result},
     plugin::{
-        Found, Registry, Status,
-        lock::{self, FILE_NAME, Lock, Pin},
+        Found, Registry, Status, Trust,
+        lock::{FILE_NAME, Lock, Pin},
         manifest,
         probe::{self, Probed},
     },
@@ -40,6 +42,7 @@ pub(super) fn command(command: PluginCommand, context: &Context) -> Result<Exit>
         PluginCommand::New(args) => new::command(&args, context),
         PluginCommand::Conform { task, report } => test::conform(&task, &report, context),
         PluginCommand::Trust { plugins } => trust(&plugins, context),
+        PluginCommand::Verify => verify::command(context),
         PluginCommand::Path => path(context),
         PluginCommand::Probe { file } => {
             context.out.json(&probe::probe_here(&file, device::libtorch_abi())?)?;
@@ -64,7 +67,7 @@ fn list(context: &Context) -> Result<Exit> {
         context.out.json(registry.found())?;
         return Ok(Exit::Ok);
     }
-    let mut table = Table::new(&["plugin", "version", "status", "components", "why", "file"]);
+    let mut table = Table::new(&["plugin", "version", "status", "signed by", "components", "why", "file"]);
     for found in registry.found() {
         let (name, _, why) = status(found);
         let manifest = found.manifest.as_ref();
@@ -74,13 +77,14 @@ fn list(context: &Context) -> Result<Exit> {
             json!(found.id()),
             json!(manifest.map(|m| m.version.as_str())),
             json!(name),
+            json!(found.signed_by),
             json!(components.join(", ")),
             json!(why),
             json!(found.path),
         ]);
     }
     context.out.table(&table)?;
-    context.out.note("plugins are trusted code: they run with your privileges (docs/plugins.md)");
+    context.out.note("plugins are trusted code: they run with your privileges (docs/trust.md)");
     Ok(Exit::Ok)
 }
 
@@ -122,12 +126,14 @@ fn inspect(args: &PluginArgs, context: &Context) -> Result<Exit> {
     let unreadable = |e: &dyn std::fmt::Display| {
         Error::new(Exit::Plugin, "E0411", format!("plugin {}: {e}", file.display()))
     };
-    let manifest = manifest::read(&file).map_err(|e| unreadable(&e))?;
-    let (sha256, size) = lock::digest(&file).map_err(|e| unreadable(&e))?;
+    let content = PluginFile::open(&file).map_err(|e| unreadable(&e))?;
+    let manifest = manifest::parse(content.bytes()).map_err(|e| unreadable(&e))?;
+    let (sha256, size) = (content.sha256(), content.bytes().len());
+    let verdict = registry.trust().judge(&content, &manifest);
     let probed = probe(&file)?;
     if context.out.format() == Format::Json {
         context.out.json(&json!({
-            "file": file, "sha256": sha256, "size": size, "manifest": manifest,
+            "file": file, "sha256": sha256, "size": size, "signed_by": verdict.signed_by, "manifest": manifest,
             "components": probed.components,
         }))?;
         return Ok(Exit::Ok);
@@ -135,11 +141,12 @@ fn inspect(args: &PluginArgs, context: &Context) -> Result<Exit> {
     let about = &manifest.plugin;
     let yes_no = |value: Option<bool>| value.map_or("not said", |value| if value { "yes" } else { "no" });
     let mut text = format!(
-        "{} {}\n{}\n\nfile         {}\nsha256       {sha256}\nABI          {} (nashost-plugin-api {})\nlibtorch     {}\nuses images  {}\nlicence      {}\nrecipe       {}\n",
+        "{} {}\n{}\n\nfile         {}\nsha256       {sha256}\nsigned by    {}\nABI          {} (nashost-plugin-api {})\nlibtorch     {}\nuses images  {}\nlicence      {}\nrecipe       {}\n",
         context.out.paint(Style::Strong, &about.id),
         manifest.version,
         about.description,
         file.display(),
+        verdict.signed_by.as_deref().unwrap_or("nobody that you know"),
         manifest.abi_major,
         manifest.sdk,
         manifest.libtorch.as_deref().unwrap_or("not used"),
@@ -214,7 +221,7 @@ fn schema(component: &str, context: &Context) -> Result<Exit> {
 }
 
 fn trust(plugins: &[String], context: &Context) -> Result<Exit> {
-    let registry = Registry::new(&context.search_path(), None, device::libtorch_abi());
+    let registry = Registry::new(&context.search_path(), Trust::default(), device::libtorch_abi());
     let files: Vec<PathBuf> = if plugins.is_empty() {
         registry.found().iter().filter(|f| f.status == Status::Ok).map(|f| f.path.clone()).collect()
     } else {
@@ -226,10 +233,14 @@ fn trust(plugins: &[String], context: &Context) -> Result<Exit> {
         let refused = |why: &dyn std::fmt::Display| {
             Error::new(Exit::Plugin, "E0411", format!("plugin {}: {why}", file.display()))
         };
-        let manifest = manifest::read(&file).map_err(|e| refused(&e))?;
-        let (sha256, size) = lock::digest(&file).map_err(|e| refused(&e))?;
-        context.out.note(&format!("pinned {} {sha256}", manifest.plugin.id));
-        lock.pin(Pin { id: manifest.plugin.id, path: file, sha256, size });
+        let content = PluginFile::open(&file).map_err(|e| refused(&e))?;
+        let manifest = manifest::parse(content.bytes()).map_err(|e| refused(&e))?;
+        if let Some(objection) = registry.trust().judge(&content, &manifest).objection {
+            return Err(refused(&objection));
+        }
+        let pin = Pin::of(&manifest.plugin.id, &manifest.version, &content);
+        context.out.note(&format!("pinned {} {}", pin.id, pin.sha256));
+        lock.pin(pin);
     }
     atomic::write(path, lock.render()?.as_bytes())?;
     context.out.note(&format!("wrote {FILE_NAME}; `--locked` refuses everything else"));

@@ -1,8 +1,12 @@
 //! Image files to pixels, at their own size and depth.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Cursor, Read as _},
+    path::Path,
+};
 
-use image::{DynamicImage, ImageFormat};
+use image::{DynamicImage, ImageFormat, ImageReader};
 use nashost_plugin_api::dataset::{PixelType, Pixels};
 
 /// An image that cannot be used.
@@ -16,13 +20,35 @@ pub(super) enum DecodeError {
     Truncated,
     #[error("is damaged or unsupported: {0}")]
     Decode(#[from] image::ImageError),
+    #[error("is no regular file")]
+    Special,
+    #[error("has more than {most} MiB", most = MAX_BYTES >> 20)]
+    Large,
+    #[error("claims {0} × {1} pixels; {most} million are the most", most = MAX_PIXELS / 1_000_000)]
+    Size(u32, u32),
     #[error("has pixels of type {0:?}; 8 and 16 bit are supported")]
     Depth(image::ColorType),
 }
 
+/// Bytes of the largest file.
+const MAX_BYTES: u64 = 1 << 30;
+/// Pixels of the largest image: a detector of 40 by 40 cm at 0.05 mm has as many.
+const MAX_PIXELS: u64 = 1 << 26;
+
+/// Reads a file, but none without an end and none that leads to a device.
+fn read(path: &Path) -> Result<Vec<u8>, DecodeError> {
+    // Opening a pipe would wait for a writer.
+    if !path.metadata()?.is_file() {
+        return Err(DecodeError::Special);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES { Err(DecodeError::Large) } else { Ok(bytes) }
+}
+
 /// Decodes a PNG, JPEG or TIFF file. The content decides, not the name. Transparency is dropped.
 pub(super) fn decode(path: &Path) -> Result<Pixels, DecodeError> {
-    let bytes = fs::read(path)?;
+    let bytes = read(path)?;
     let format = match image::guess_format(&bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff)) => format,
         _ => return Err(DecodeError::Format),
@@ -30,6 +56,10 @@ pub(super) fn decode(path: &Path) -> Result<Pixels, DecodeError> {
     // The decoder fills what is missing with grey and says nothing.
     if format == ImageFormat::Jpeg && !jpeg_is_complete(&bytes) {
         return Err(DecodeError::Truncated);
+    }
+    let (width, height) = ImageReader::with_format(Cursor::new(&bytes), format).into_dimensions()?;
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(DecodeError::Size(width, height));
     }
     let image = image::load_from_memory_with_format(&bytes, format)?;
     let (height, width) = (image.height() as usize, image.width() as usize);
@@ -84,7 +114,7 @@ fn skip_scan(data: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
     use super::*;
 
@@ -159,5 +189,38 @@ mod tests {
         assert!(write("text.png", b"not an image").contains("none of PNG, JPEG and TIFF"));
         assert!(decode(&folder.join("missing.png")).unwrap_err().to_string().contains("cannot be read"));
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn images_that_claim_to_be_huge_are_refused_before_they_are_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bomb.png");
+        let mut png = fs::read(fixture("grey8.png")).unwrap();
+        // Width and height of the header, and its checksum.
+        png[16..24].copy_from_slice(&[0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60]);
+        let checksum = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&checksum.to_be_bytes());
+        fs::write(&path, png).unwrap();
+        let said = decode(&path).unwrap_err().to_string();
+        assert_eq!(said, "claims 60000 × 60000 pixels; 67 million are the most");
+    }
+
+    /// The checksum of PNG (ISO/IEC 15948, annex D).
+    fn crc32(bytes: &[u8]) -> u32 {
+        let step = |sum: u32, _| if sum & 1 == 1 { 0xEDB8_8320 ^ (sum >> 1) } else { sum >> 1 };
+        !bytes.iter().fold(u32::MAX, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), step))
+    }
+
+    #[test]
+    fn links_that_lead_in_circles_and_to_devices_are_refused() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink(at("b.png"), at("a.png")).unwrap();
+        symlink(at("a.png"), at("b.png")).unwrap();
+        assert!(decode(&at("a.png")).unwrap_err().to_string().contains("cannot be read"));
+        symlink("/dev/zero", at("endless.png")).unwrap();
+        assert_eq!(decode(&at("endless.png")).unwrap_err().to_string(), "is no regular file");
+        assert_eq!(decode(folder.path()).unwrap_err().to_string(), "is no regular file");
     }
 }

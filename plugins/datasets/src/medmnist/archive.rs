@@ -6,7 +6,7 @@ use nashost_plugin_api::dataset::{Part, Target};
 use ndarray::{Array2, ArrayD, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpzError, ReadableElement};
 
-use super::part_name;
+use super::{claims, part_name};
 use crate::problems::Problems;
 
 /// The arrays of a set, checked.
@@ -62,8 +62,9 @@ impl Archive {
         let mut raw = Vec::new();
         for part in [Part::Train, Part::Val, Part::Test] {
             let part_name = part_name(part);
-            let images = images(&mut npz, &format!("{part_name}_images"));
-            let labels = labels(&mut npz, &format!("{part_name}_labels"));
+            let (images_name, labels_name) = (format!("{part_name}_images"), format!("{part_name}_labels"));
+            let images = claims::check(path, &images_name).and_then(|()| images(&mut npz, &images_name));
+            let labels = claims::check(path, &labels_name).and_then(|()| labels(&mut npz, &labels_name));
             match (images, labels) {
                 (Ok(images), Ok(labels)) => {
                     if images.shape()[0] != labels.nrows() {
@@ -155,6 +156,9 @@ fn check_shapes(raw: &[(Part, Images, Array2<i64>)], problems: &mut Problems) {
     }
 }
 
+/// Most classes of a set; each becomes a label, of which every image has a value.
+const MOST_CLASSES: i64 = 10_000;
+
 /// What the numbers of the label arrays mean.
 enum Coding {
     /// Columns of 0 and 1, one per label.
@@ -168,16 +172,17 @@ impl Coding {
     fn of(raw: &[(Part, Images, Array2<i64>)], problems: &mut Problems) -> Self {
         let columns = raw[0].2.ncols();
         let largest = raw.iter().flat_map(|(_, _, labels)| labels).max().copied().unwrap_or(0);
-        let allowed = if columns == 1 { largest.max(1) } else { 1 };
+        let allowed = if columns == 1 { largest.clamp(1, MOST_CLASSES - 1) } else { 1 };
         for (part, _, labels) in raw {
             for ((row, column), value) in labels.indexed_iter() {
                 if !(0..=allowed).contains(value) {
                     let part = part_name(*part);
-                    problems.add(format!("{part}_labels[{row}, {column}] is {value}, not 0 or 1"));
+                    let wanted = if allowed == 1 { "0 or 1".to_owned() } else { format!("0 to {allowed}") };
+                    problems.add(format!("{part}_labels[{row}, {column}] is {value}, not {wanted}"));
                 }
             }
         }
-        match usize::try_from(largest) {
+        match usize::try_from(largest.min(allowed)) {
             Ok(largest) if columns == 1 && largest > 1 => Self::Classes(largest + 1),
             _ => Self::Binary(columns),
         }

@@ -1,6 +1,7 @@
 //! `medmnist`: npz files of the MedMNIST layout (Yang et al. 2023), two-dimensional sets.
 
 mod archive;
+mod claims;
 mod names;
 #[cfg(test)]
 mod tests;

@@ -145,3 +145,58 @@ fn pneumoniamnist_itself() {
     assert_eq!((pixels.height, pixels.width, pixels.channels), (28, 28, 1));
     assert!(pixels.data.iter().any(|&v| v != pixels.data[0]));
 }
+
+/// Content of an npy file whose header claims `shape`.
+fn npy(shape: &str, descr: &str, data: &[u8]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    header += &" ".repeat(63 - (header.len() + 10) % 64);
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend_from_slice(&u16::try_from(header.len()).unwrap().to_le_bytes());
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+/// What is said of a file with these images and labels in each part.
+fn refusal(images: &[u8], labels: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npz");
+    let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+    for part in ["train", "val", "test"] {
+        for (name, content) in [("images", images), ("labels", labels)] {
+            zip.start_file(format!("{part}_{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, content).unwrap();
+        }
+    }
+    zip.finish().unwrap();
+    open(&path).unwrap_err().to_string()
+}
+
+#[test]
+fn arrays_that_claim_more_than_they_hold_are_refused() {
+    let (images, labels) = (npy("(2, 2, 2)", "|u1", &[0; 8]), npy("(2, 1)", "|u1", &[0, 1]));
+    let huge = npy("(1000000000000, 28, 28)", "|u1", &[0; 8]);
+    let said = refusal(&huge, &labels);
+    assert!(said.contains("train_images is refused: its header claims 784000000000000 values"), "{said}");
+    let wide = npy("(2, 1000000000000)", "|u1", &[0, 1]);
+    let said = refusal(&images, &wide);
+    assert!(said.contains("test_labels is refused: its header claims 2000000000000 values"), "{said}");
+}
+
+#[test]
+fn a_small_file_that_unpacks_to_much_is_refused() {
+    let bomb = npy("(100000000, 1, 1)", "|u1", &vec![0; 100_000_000]);
+    let labels = npy("(2, 1)", "|u1", &[0, 1]);
+    let said = refusal(&bomb, &labels);
+    assert!(said.contains("val_images is refused") && said.contains("are no images"), "{said}");
+}
+
+#[test]
+fn class_numbers_without_bound_are_refused() {
+    let images = npy("(2, 2, 2)", "|u1", &[0; 8]);
+    let classes: Vec<u8> =
+        [0_i64, 1_000_000_000_000_000].iter().flat_map(|class| class.to_le_bytes()).collect();
+    let said = refusal(&images, &npy("(2, 1)", "<i8", &classes));
+    assert!(said.contains("train_labels[1, 0] is 1000000000000000, not 0 to 9999"), "{said}");
+}

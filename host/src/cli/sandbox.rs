@@ -1,0 +1,127 @@
+//! Which commands work in the sandbox, and what each of them needs there.
+
+use std::path::PathBuf;
+
+use super::{
+    Context,
+    args::{Command, ConfigArgs, ConfigCommand, DataCommand, PluginCommand},
+};
+use crate::{
+    config::{Precautions, Sources},
+    error::{Error, Exit, Result},
+    pipeline,
+    run::RunDir,
+    sandbox::{Stay, inside, supervise},
+};
+
+/// Makes the whole command in the sandbox if it is wanted there, and returns how it ended; `None` if the command
+/// is to be made by this process.
+pub(super) fn enter(command: &Command, context: &Context) -> Result<Option<Exit>> {
+    if let Some(inside) = inside() {
+        inside.settle()?;
+        return Ok(None);
+    }
+    let stay = stay(command, context)?;
+    stay.map(|stay| supervise(&stay)).transpose()
+}
+
+/// The error of a command that loads plugins and cannot do so in the sandbox.
+pub(super) fn not_here() -> Error {
+    Error::new(Exit::Usage, "E0459", "plugins are to work in the sandbox, but this command has none").help(
+        "`run`, `resume`, `repeat`, `score`, `data check`, `config show`, `config check` and `plugin` have one",
+    )
+}
+
+/// What the command needs, or `None` if it loads no plugin or nobody asked for the sandbox.
+fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
+    let sources = |args: &ConfigArgs| args.sources(&context.from_environment);
+    match command {
+        Command::Run(args) => {
+            let Some((mut stay, wanted)) = of_sources(sources(&args.config())?, context)? else {
+                return Ok(None);
+            };
+            if !args.dry_run {
+                stay.run = Some(RunDir::reserve(&wanted.out, &wanted.name)?);
+            }
+            Ok(Some(stay))
+        }
+        Command::Resume(args) => {
+            let run = RunDir::open(&args.run, &args.out)?;
+            let found = of_sources(of_run(&run, sources(&args.config())?), context)?;
+            Ok(found.map(|(stay, _)| Stay { of: Some(run.path().to_owned()), writes: true, ..stay }))
+        }
+        Command::Repeat(args) => {
+            let run = RunDir::open(&args.run, &args.out)?;
+            let Some((mut stay, wanted)) = of_sources(of_run(&run, Sources::default()), context)? else {
+                return Ok(None);
+            };
+            stay.run = Some(RunDir::reserve(&args.out, &wanted.name)?);
+            stay.of = Some(run.path().to_owned());
+            Ok(Some(stay))
+        }
+        Command::Score(args) => {
+            let found = of_sources(sources(&args.config)?, context)?;
+            Ok(found.map(|(mut stay, _)| {
+                stay.read.extend(args.specs.iter().map(PathBuf::from));
+                stay
+            }))
+        }
+        Command::Data(DataCommand::Check { config }) => {
+            Ok(of_sources(sources(config)?, context)?.map(|found| found.0))
+        }
+        Command::Config(ConfigCommand::Show { config, .. } | ConfigCommand::Check { config }) => {
+            Ok(of_sources(sources(config)?, context)?.map(|found| found.0))
+        }
+        Command::Plugin(PluginCommand::Inspect(args) | PluginCommand::Check(args)) => {
+            Ok(of_sources(sources(&ConfigArgs::default())?, context)?.map(|(mut stay, _)| {
+                stay.plugins.push(PathBuf::from(&args.plugin));
+                stay
+            }))
+        }
+        Command::Plugin(PluginCommand::Test(args)) => {
+            Ok(of_sources(sources(&ConfigArgs::default())?, context)?.map(|(mut stay, _)| {
+                stay.plugins.push(PathBuf::from(&args.plugin));
+                stay
+            }))
+        }
+        Command::Plugin(PluginCommand::Schema { .. }) => {
+            Ok(of_sources(sources(&ConfigArgs::default())?, context)?.map(|found| found.0))
+        }
+        command if context.global.sandbox && loads_plugins(command) => Err(not_here()),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a command that has no sandbox loads plugins.
+fn loads_plugins(command: &Command) -> bool {
+    match command {
+        Command::Study(_)
+        | Command::StudyCell(_)
+        | Command::Compare(_)
+        | Command::Predict(_)
+        | Command::SelfCheck(_)
+        | Command::Config(ConfigCommand::Init { .. }) => true,
+        Command::Data(command) => !matches!(command, DataCommand::Fetch { .. }),
+        _ => false,
+    }
+}
+
+/// The sources of a run that is there already, changed by `changes`.
+fn of_run(run: &RunDir, changes: Sources) -> Sources {
+    Sources { plugin: None, user: None, project: Some(run.file(pipeline::RUN_CONFIG)), ..changes }
+}
+
+/// What every command with a configuration needs, if it is to work in the sandbox.
+fn of_sources(sources: Sources, context: &Context) -> Result<Option<(Stay, Precautions)>> {
+    let precautions = context.precautions(sources.clone())?;
+    if !precautions.sandbox {
+        return Ok(None);
+    }
+    let mut plugins = context.search_path().places;
+    plugins.extend(sources.plugin.filter(|plugin| plugin.contains('/')).map(PathBuf::from));
+    let mut read = precautions.named.clone();
+    read.extend(crate::config::user_file());
+    read.extend(sources.project);
+    let memory = precautions.memory.map(|size| size.0);
+    Ok(Some((Stay { plugins, read, memory, ..Stay::default() }, precautions)))
+}

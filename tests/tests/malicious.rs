@@ -1,0 +1,303 @@
+//! What stops a malicious plugin, and what does not: the table of docs/trust.md, proved.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::TcpListener,
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+};
+
+use nashost_tests::{Run, SHIPPED, Sandbox, library, process};
+
+/// Deeds that Landlock and seccomp judge, as the plugin names them in its log.
+const ATTACKS: [(&str, &str); 7] = [
+    ("read", "Read"),
+    ("write", "Write"),
+    ("chmod", "Chmod"),
+    ("program", "Program"),
+    ("records", "Records"),
+    ("connect", "Connect"),
+    ("daemon", "Daemon"),
+];
+
+const SMALL: &str = "-s arch.plugin=superres -s train.resolution=8 -s train.epochs=2 -s eval.bootstrap=20 \
+                     --device cpu";
+
+/// A user's home with a key, a shell's file and a daemon; an earlier run; and somebody who listens.
+struct Victim {
+    sandbox: Sandbox,
+    listener: TcpListener,
+    daemon: UnixListener,
+}
+
+impl Victim {
+    fn new() -> Self {
+        let sandbox = Sandbox::default();
+        fs::create_dir_all(sandbox.path("home/.ssh")).unwrap();
+        fs::write(sandbox.path("home/.ssh/id_ed25519"), "secret").unwrap();
+        fs::write(sandbox.path("home/.profile"), "").unwrap();
+        fs::set_permissions(sandbox.path("home/.profile"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::create_dir_all(sandbox.path("runs/earlier")).unwrap();
+        fs::write(sandbox.path("runs/earlier/events.jsonl"), "record").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let daemon = UnixListener::bind(sandbox.path("home/.daemon")).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        daemon.set_nonblocking(true).unwrap();
+        Self { sandbox, listener, daemon }
+    }
+
+    /// The program, in the victim's place.
+    fn process(&self, line: &str) -> Command {
+        let mut command = process();
+        let plugins = SHIPPED.iter().copied().chain(["malicious_plugin"]).map(library);
+        command.env("NASHOST_PLUGIN_PATH", std::env::join_paths(plugins).unwrap());
+        command.env("HOME", self.sandbox.path("home")).current_dir(self.sandbox.path("."));
+        command.args(line.split_whitespace());
+        command
+    }
+
+    fn command(&self, line: &str, deeds: &[&str]) -> Command {
+        let mut command = self.process(line);
+        command.args(["--dataset", "malicious", "-s"]);
+        command.arg(format!("data.deeds={}", serde_json::to_string(deeds).unwrap()));
+        command.arg("-s").arg(format!("data.port={}", self.listener.local_addr().unwrap().port()));
+        command
+    }
+
+    fn nashost(&self, line: &str, deeds: &[&str]) -> Output {
+        self.command(line, deeds).output().unwrap()
+    }
+
+    /// Whether anything outside is not as it was.
+    fn is_harmed(&self) -> bool {
+        let profile = self.sandbox.path("home/.profile");
+        fs::read_to_string(&profile).unwrap() != ""
+            || profile.metadata().unwrap().permissions().mode() & 0o777 != 0o644
+            || !self.sandbox.path("runs/earlier/events.jsonl").exists()
+            || self.listener.accept().is_ok()
+            || self.daemon.accept().is_ok()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether this machine has the sandbox; says so if not.
+fn has_sandbox() -> bool {
+    static REFUSED: OnceLock<Option<String>> = OnceLock::new();
+    let refused = REFUSED.get_or_init(|| {
+        let sandbox = Sandbox::default();
+        let output = sandbox.nashost("config show --plugin zennas --sandbox").output().unwrap();
+        let said = text(&output.stderr);
+        said.contains("E0458").then_some(said)
+    });
+    if let Some(refused) = refused {
+        println!("skipped: {refused}");
+    }
+    refused.is_none()
+}
+
+#[test]
+fn a_plugin_has_the_rights_of_its_user() {
+    let victim = Victim::new();
+    let output = victim.nashost("data check", &ATTACKS.map(|attack| attack.0));
+    let said = text(&output.stderr);
+    for (_, deed) in ATTACKS {
+        assert!(said.contains(&format!("deed {deed}: done")), "{deed}: {said}");
+    }
+    assert!(victim.is_harmed());
+}
+
+#[test]
+fn the_sandbox_stops_attacks_in_the_driver_and_in_workers() {
+    if !has_sandbox() {
+        return;
+    }
+    let victim = Victim::new();
+    let output = victim.nashost(&format!("run --sandbox {SMALL}"), &ATTACKS.map(|attack| attack.0));
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let run = victim.sandbox.latest();
+    for (_, deed) in ATTACKS {
+        assert!(said.contains(&format!("deed {deed}: stopped")), "{deed}: {said}");
+        assert!(!said.contains(&format!("deed {deed}: done")), "{deed}: {said}");
+    }
+    assert!(!victim.is_harmed());
+    let provenance = run.json("provenance.json");
+    let facts = &provenance["sandbox"];
+    assert!(facts["landlock"].as_u64().unwrap() >= 3, "{facts}");
+    assert_eq!(facts["write"].as_array().unwrap().len(), 1, "{facts}");
+    assert!(facts["write"][0].as_str().unwrap().ends_with(run.0.file_name().unwrap().to_str().unwrap()));
+    assert!(text(&run.bytes("run.toml")).contains("sandbox = true"));
+}
+
+#[test]
+fn a_worker_is_in_the_sandbox_as_well() {
+    if !has_sandbox() {
+        return;
+    }
+    let victim = Victim::new();
+    // Without a cache the worker decodes the images itself.
+    let output =
+        victim.nashost(&format!("run --sandbox --no-cache {SMALL}"), &ATTACKS.map(|attack| attack.0));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = victim.sandbox.latest();
+    let log = fs::read_dir(run.file("log")).unwrap().flatten();
+    let log: String = log.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
+    for (_, deed) in ATTACKS {
+        let count = log.matches(&format!("deed {deed}: stopped")).count();
+        assert!(count >= 2, "the driver and a worker met {deed}: {log}");
+        assert!(!log.contains(&format!("deed {deed}: done")), "{deed}: {log}");
+    }
+    assert!(!victim.is_harmed());
+}
+
+#[test]
+fn what_no_sandbox_stops_is_noticed_or_harmless() {
+    if !has_sandbox() {
+        return;
+    }
+    let victim = Victim::new();
+    let output = victim.nashost("data check --sandbox", &["stdout", "panic", "leak"]);
+    let (out, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    // Not stopped, and seen by whoever reads the output.
+    assert!(out.contains("malicious words"), "{out}");
+    assert!(said.contains("deed Leak: done"), "{said}");
+    // The thread ends, the process does not, and the log has the words.
+    assert!(said.contains("a malicious panic"), "{said}");
+
+    let mut command = process();
+    command.args(["plugin", "test", "-s", "malicious.deeds=[\"stdout\"]"]).arg(library("malicious_plugin"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("breaks the rule `stdout`"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn memory_is_limited_in_the_driver_too() {
+    if !has_sandbox() {
+        return;
+    }
+    let victim = Victim::new();
+    let output = victim.nashost("data check --sandbox -s run.worker_memory=2GB", &["allocate"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("E0458") && said.contains("ended by SIGABRT"), "{said}");
+}
+
+/// Losses and scores of a run.
+fn results(run: &Run) -> [Vec<String>; 2] {
+    [run.column("epochs.csv", "loss"), run.column("epochs.csv", "macro_f1")]
+}
+
+#[test]
+fn metrics_that_change_torch_change_no_training() {
+    let victim = Victim::new();
+    let run = |more: &str| {
+        let line = format!("run {SMALL} -s eval.metrics=[\"subset-accuracy\",\"f1\"{more}]");
+        let output = victim.nashost(&line, &[]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        victim.sandbox.latest()
+    };
+    let honest = run("");
+    let robbed = run(",\"grad-thief\",\"reseeder\"");
+    assert_eq!(results(&honest), results(&robbed));
+    let predictions = "predictions/T0001_test.csv";
+    assert!(honest.bytes(predictions) == robbed.bytes(predictions));
+}
+
+#[test]
+fn a_run_in_the_sandbox_has_the_same_results_and_goes_on_there() {
+    if !has_sandbox() {
+        return;
+    }
+    let victim = Victim::new();
+    let run = |flags: &str| {
+        let output = victim.nashost(&format!("run {SMALL} {flags}"), &[]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        victim.sandbox.latest()
+    };
+    let (outside, inside) = (run(""), run("--sandbox"));
+    assert_ne!(outside, inside);
+    assert_eq!(results(&outside), results(&inside));
+
+    // Without the flag: the run's own configuration asks for it.
+    let output = victim.process("repeat").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("is the same"), "{}", text(&output.stdout));
+    let repeated = victim.sandbox.latest();
+    assert_ne!(repeated, inside);
+    assert!(repeated.json("provenance.json")["sandbox"].is_object());
+
+    // As if the process had been killed before its last words.
+    let events = text(&repeated.bytes("events.jsonl"));
+    let lines: Vec<&str> = events.lines().filter(|line| !line.contains("run-finished")).collect();
+    assert_eq!(lines.len() + 1, events.lines().count(), "{events}");
+    fs::write(repeated.file("events.jsonl"), lines.join("\n") + "\n").unwrap();
+    fs::rename(repeated.file("DONE"), repeated.file("RUNNING")).unwrap();
+    let output = victim.process("resume").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(repeated.json("provenance.json")["resumed"][0]["sandbox"].is_object());
+    assert_eq!(results(&inside), results(&repeated));
+}
+
+#[test]
+fn a_run_that_is_refused_leaves_nothing() {
+    if !has_sandbox() {
+        return;
+    }
+    let victim = Victim::new();
+    std::os::unix::fs::symlink("earlier", victim.sandbox.path("runs/latest")).unwrap();
+    let output = victim.nashost(&format!("run --sandbox {SMALL} -s train.epohcs=1"), &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let names = |folder: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&victim.sandbox.path("runs")), ["earlier", "latest"]);
+    assert_eq!(fs::read_link(victim.sandbox.path("runs/latest")).unwrap(), Path::new("earlier"));
+}
+
+#[test]
+fn commands_without_a_sandbox_and_false_claims_are_refused() {
+    let sandbox = Sandbox::default();
+    let output = sandbox.nashost("predict latest x --to y.csv --sandbox").output().unwrap();
+    assert!(text(&output.stderr).contains("E0459"), "{}", text(&output.stderr));
+    let output = sandbox.nashost("config show --plugin zennas").env("NASHOST_INSIDE_SANDBOX", "{}").output();
+    let said = text(&output.unwrap().stderr);
+    assert!(said.contains("E0458") && said.contains("not in the sandbox"), "{said}");
+}
+
+#[test]
+fn without_landlock_nothing_is_started() {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+    let victim = Victim::new();
+    let mut command = victim.command(&format!("run --sandbox {SMALL}"), &[]);
+    // A thread for which the kernel has no Landlock, and all that it starts.
+    let output = std::thread::spawn(move || {
+        let rules = [(libc::SYS_landlock_create_ruleset, Vec::new())].into_iter().collect();
+        let none = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+        let arch = std::env::consts::ARCH.try_into().unwrap();
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, none, arch).unwrap();
+        let filter: BpfProgram = filter.try_into().unwrap();
+        seccompiler::apply_filter(&filter).unwrap();
+        command.stdin(Stdio::null()).output().unwrap()
+    });
+    let output = output.join().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("E0458") && said.contains("needs Landlock 3, which Linux has since 6.2"), "{said}");
+    assert!(said.contains("without `--sandbox`"), "{said}");
+    assert_eq!(victim.listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(fs::read_dir(victim.sandbox.path("runs")).unwrap().count(), 1, "only the earlier run");
+}
