@@ -189,7 +189,7 @@ fn an_auxiliary_classifier_runs_in_training_passes_alone() {
         weights.tensors()[at].int64_value(&[])
     };
     for mode in [Mode::Eval, Mode::Train] {
-        network.forward(&weights, &images, mode).unwrap();
+        drop(network.forward(&weights, &images, mode).unwrap());
     }
     assert_eq!((tracked("bn.num_batches_tracked"), tracked("aux.bn.num_batches_tracked")), (1, 0));
     let (logits, auxiliary) = network.forward_training(&weights, &images).unwrap();
