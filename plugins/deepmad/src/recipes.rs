@@ -1,15 +1,17 @@
 //! The recipe of the manifest and the presets: valid, and started within their budgets.
 
+use nashost_deepmad_solver::{Chain, anneal};
 use nashost_plugin_api::{
     architecture::{Architecture as _, Geometry},
     component::Component,
 };
 use nashost_superres::SuperRes;
+use nashost_tinynas::Structure;
 use serde_json::Value;
 
 use crate::{
     score::{self, Evaluator},
-    search::DeepMad,
+    search::{DeepMad, solve::ProgramConfig},
 };
 
 const PRESETS: [(&str, &str); 10] = [
@@ -63,6 +65,29 @@ fn recipes_are_valid_and_start_within_their_budgets() {
         assert!(evaluator.score_spec(&first, [side, side]).is_ok(), "{name}");
         assert_ne!(space.mutate(&first, 20, 1).unwrap(), first, "{name}");
     }
+}
+
+/// The default solver takes its budgets from `program`.
+#[test]
+fn the_recipe_anneals_under_the_budgets_that_the_host_checks() {
+    let (_, recipe) = presets().swap_remove(0);
+    let search = &recipe["search"];
+    assert_eq!(search["solver"], "anneal");
+    assert_eq!(search["program"]["image_size"], recipe["train"]["resolution"]);
+    let max = |kind: &str| {
+        let budgets = search["budget"].as_array().unwrap();
+        budgets.iter().find(|budget| budget["kind"] == kind).unwrap()["max"].clone()
+    };
+    for (key, kind) in [("params", "params"), ("flops", "flops"), ("rho", "efficient_score")] {
+        assert_eq!(search["program"][key], max(&format!("official.{kind}")), "{key}");
+    }
+    let program: ProgramConfig = serde_json::from_value(search["program"].clone()).unwrap();
+    let space = SuperRes::create(config::<SuperRes>(&recipe, "arch")).unwrap();
+    let initial = Structure::try_from(&space.initial().unwrap()).unwrap();
+    let chain = Chain::new(&program.program(&initial).unwrap()).unwrap();
+    let options = anneal::Options { restarts: 1, steps: 100_000, ..Default::default() };
+    let found = anneal::restart(&chain, &options, 1, 0, &|| false).expect("a structure");
+    assert!(found.evaluation.score > 0.0);
 }
 
 #[test]

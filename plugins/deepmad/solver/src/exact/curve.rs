@@ -37,18 +37,19 @@ impl Curve<'_> {
         if worth(above) > worth(below) { above } else { below }
     }
 
-    /// Gathers those of ascending `necks` that are best at some price: the concave hull of y.
-    pub(crate) fn hull(&self, necks: &[usize], hull: &mut Vec<usize>) {
+    /// Gathers those of ascending `necks` that are best at some price, with their y: the concave hull.
+    pub(crate) fn hull(&self, necks: &[usize], hull: &mut Vec<(usize, f64)>) {
         hull.clear();
         for neck in necks {
+            let next = (*neck, self.at(*neck));
             while let [.., first, second] = hull[..] {
-                let rise = |from: usize, to: usize| (self.at(to) - self.at(from)) / (to - from) as f64;
-                if rise(first, second) > rise(second, *neck) {
+                let (before, after) = ((second.0 - first.0) as f64, (next.0 - second.0) as f64);
+                if (second.1 - first.1) * after > (next.1 - second.1) * before {
                     break;
                 }
                 hull.pop();
             }
-            hull.push(*neck);
+            hull.push(next);
         }
     }
 }
@@ -79,6 +80,7 @@ mod tests {
             curve.table = &bumps;
             curve.hull(&necks, &mut hull);
             let top = best(&curve, &necks);
+            let hull: Vec<usize> = hull.iter().map(|(neck, _)| *neck).collect();
             prop_assert!(best(&curve, &hull) >= top - 1e-9 * (1.0 + top.abs()));
         }
     }

@@ -31,7 +31,7 @@ pub(super) struct Stretch {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) stretches: Vec<Stretch>,
-    pub(super) hull: Vec<usize>,
+    pub(super) hull: Vec<(usize, f64)>,
 }
 
 impl Relaxation<'_> {
@@ -68,30 +68,32 @@ impl Relaxation<'_> {
             let rise = first.cin_b;
             let necks = &block.necks[width];
             let (Some(least), Some(most)) = (necks.first().copied(), necks.last().copied()) else { return };
-            let mut push = |from: usize, to: usize, neck: usize| {
+            let mut push = |from: usize, to: usize, (neck, worth): (usize, f64)| {
                 let b = step * neck as f64;
-                let constant = constant + curve.at(neck) - fixed * b;
+                let constant = constant + worth - fixed * b;
                 out.push(Stretch { from, to, constant, slope: slope - rise * b, neck });
             };
             // The first width before which `lower` is better than `neck`.
-            let reach = |neck: usize, lower: usize| {
+            let reach = |neck: (usize, f64), lower: (usize, f64)| {
                 if rise == 0.0 {
                     return to + 1;
                 }
-                let even = (curve.at(neck) - curve.at(lower)) / (step * (neck - lower) as f64);
+                let even = (neck.1 - lower.1) / (step * (neck.0 - lower.0) as f64);
                 let last = ((even - fixed) / (rise * step)).floor();
                 (last + 1.0).clamp(from as f64, (to + 1) as f64) as usize
             };
             let mut start = from;
             if block.concave {
-                let mut neck = curve.peak(fixed + rise * step * from as f64, least, most);
+                let at = |neck: usize| (neck, curve.at(neck));
+                let mut neck = at(curve.peak(fixed + rise * step * from as f64, least, most));
                 while start <= to {
-                    let end = if neck == least { to + 1 } else { reach(neck, neck - 1) };
+                    let lower = at(neck.0.saturating_sub(1).max(least));
+                    let end = if neck.0 == least { to + 1 } else { reach(neck, lower) };
                     if end > start {
                         push(start, end - 1, neck);
                         start = end;
                     }
-                    neck = neck.saturating_sub(1).max(least);
+                    neck = lower;
                 }
             } else {
                 curve.hull(necks, &mut scratch.hull);
