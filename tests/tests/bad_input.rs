@@ -216,3 +216,22 @@ fn a_full_disk_under_standard_output_is_an_error_and_the_run_is_kept() {
     assert!(said.contains("is the disk full?"), "{said}");
     assert_eq!(sandbox.latest().json("summary.json")["status"], "done");
 }
+
+#[test]
+fn text_that_is_nested_without_end_is_refused() {
+    let harmed = Harmed::new();
+    let nested = |open: &str, close: &str| open.repeat(200_000) + &close.repeat(200_000);
+    for (name, text) in [
+        ("lists.toml", format!("a = {}\n", nested("[", "]"))),
+        ("tables.toml", format!("a = {}\n", nested("{a=", "}"))),
+        ("keys.toml", format!("{}a = 1\n", "a.".repeat(200_000))),
+        ("lists.json", format!("{{\"a\": {}}}", nested("[", "]"))),
+    ] {
+        fs::write(harmed.sandbox.path(name), text).unwrap();
+        harmed.refused(&format!("{} -c {name}", Set::RUN), 2, &["E0202", "recurs"]);
+    }
+    fs::write(harmed.sandbox.path("split.json"), nested("[", "]")).unwrap();
+    harmed.refused(&format!("{} -s split.file=split.json", Set::RUN), 2, &["split.json"]);
+    fs::write(harmed.sandbox.path("nashost-plugins.lock"), format!("plugin = {}", nested("[", "]"))).unwrap();
+    harmed.refused("plugin verify", 4, &["E0408", "damaged lock file"]);
+}

@@ -35,10 +35,17 @@ impl Sources {
     ///
     /// # Errors
     ///
-    /// Fails if a file cannot be read or has other values there (E0201, E0202, E0204).
+    /// Fails with all problems of all files, or if there are other values than expected (E0201, E0202, E0204).
     pub fn precautions(&self) -> Result<Precautions> {
-        let user = self.user.as_deref().map(read::file).transpose()?;
-        let project = self.project.as_deref().map(read::file).transpose()?;
+        let mut errors = Vec::new();
+        let mut layer = |path: &Option<PathBuf>| {
+            let read = path.as_deref().map(read::file).transpose();
+            read.map_err(|error| errors.push(error)).ok().flatten()
+        };
+        let (user, project) = (layer(&self.user), layer(&self.project));
+        if let Some(error) = Error::all(errors) {
+            return Err(error);
+        }
         let own_keys = user.as_ref().and_then(|layer| at(layer, &["plugins", "keys"])).cloned();
         let layers: Vec<&Layer> = user.iter().chain(&project).chain(&self.overrides).collect();
         let mut merged = Layer::default();

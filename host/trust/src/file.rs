@@ -170,7 +170,7 @@ mod tests {
         let mode = |place: &Path, mode| fs::set_permissions(place, Permissions::from_mode(mode)).unwrap();
         let judged = || PluginFile::open(&path).unwrap().open_to_all().unwrap();
         assert_eq!(judged(), None);
-        for place in [path.clone(), inner.clone(), root.join("a")] {
+        for place in [path.clone(), inner, root.join("a")] {
             let before = place.metadata().unwrap().permissions();
             mode(&place, 0o777);
             assert_eq!(judged(), Some(place.clone()));
