@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod card;
+mod cell;
 mod curve;
 pub mod data;
 mod diagram;
@@ -19,6 +20,7 @@ mod group;
 mod number;
 mod page;
 mod plot;
+mod raster;
 mod section;
 mod table;
 mod tensorboard;
@@ -29,7 +31,7 @@ pub use self::{
     card::{checklist, model_card},
     data::ReportData,
     page::html,
-    section::tables,
+    section::{StudyCell, study_cells, tables},
     table::{Cell, Column, Table},
     tensorboard::tensorboard,
 };

@@ -12,10 +12,12 @@ const STYLE: &str = include_str!("style.css");
 ///
 /// It is one file that works from a disk without a network. Its content security policy forbids
 /// scripts, and everything else that would load or send something; only the style sheet inside, by its
-/// hash, is allowed. All texts are escaped.
+/// hash, is allowed, and pictures inside, if there are any. All texts are escaped.
 pub fn html(data: &ReportData) -> String {
+    // Pictures lie in the page itself; nothing is allowed that a page without them does not need.
+    let pictures = if section::has_pictures(data) { "img-src data:; " } else { "" };
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; {pictures}base-uri 'none'; form-action 'none'",
         BASE64_STANDARD.encode(Sha256::digest(STYLE))
     );
     let sections = section::all(data);
@@ -77,6 +79,7 @@ mod tests {
             "curves",
             "decisions",
             "calibration",
+            "saliency",
             "subgroups",
             "search",
             "attribution",
