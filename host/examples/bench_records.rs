@@ -19,6 +19,7 @@ use bench::{Bench, peak_mib};
 use clap::Parser;
 use nashost::run::{
     Ending, RunDir,
+    digest::Digest,
     events::{
         Candidate, DataReady, EventLog, FILE, PartCounts, PortableArchitecture, RunEvent, RunStarted,
         SearchStarted, SplitMade,
@@ -108,13 +109,13 @@ fn create(out: &Path, index: u32) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Makes a run with the events that `events` answers for its id, and its tables.
+/// Makes a run with the events that `events` answers for its id, and its digest.
 fn record(out: &Path, index: u32, events: impl Fn(&str) -> Vec<RunEvent>) -> anyhow::Result<RunDir> {
     let path = create(out, index)?;
-    fs::create_dir(path.join("archs"))?;
     let run = RunDir::open(path.to_str().context("the folder has a plain name")?, out)?;
     EventLog::create(&run.file(FILE))?.append(events(run.id()))?;
-    tables::write(&run, &tables::read(&run)?)?;
+    // As a run keeps it. The other tables are not read, and take long to write so many times.
+    Digest::write(&run, &tables::read(&run)?)?;
     Ok(run)
 }
 

@@ -6,6 +6,7 @@ use crate::{
     data::{AttributedOperation, Attribution, Cell, CellEdge},
     number,
     plot::{WIDTH, short},
+    section::Unit,
 };
 
 /// Distance between the lines that values run down on.
@@ -83,7 +84,7 @@ fn middle(top: f64, row: usize) -> f64 {
 pub(crate) fn figure(attribution: &Attribution, cell: &Cell) -> Markup {
     let drawing = Drawing::new(cell);
     let height = drawing.out + 18.0;
-    let begin = drawing.operations();
+    let (begin, unit) = (drawing.operations(), Unit::of(attribution));
     html! {
         figure {
             h4 { "Derived: " (attribution.title) }
@@ -102,7 +103,7 @@ pub(crate) fn figure(attribution: &Attribution, cell: &Cell) -> Markup {
                 }
                 @for (index, (node, top)) in cell.nodes.iter().zip(&drawing.tops).enumerate() {
                     @for (row, edge) in node.edges.iter().enumerate() {
-                        (operation(&drawing, attribution, edge, middle(*top, row), begin))
+                        (operation(&drawing, attribution, edge, middle(*top, row), &unit))
                     }
                     @let (bottom, lane) = (drawing.bottom(index), Drawing::lane(cell.inputs.len() + index));
                     rect.box x=(short(NODES)) y=(short(*top)) width=(short(WIDTH - NODES - 4.0)) height=(short(bottom - top)) rx="5" {}
@@ -122,7 +123,7 @@ pub(crate) fn figure(attribution: &Attribution, cell: &Cell) -> Markup {
             }
             figcaption {
                 "A dot: the operation reads the value of this line. A node adds up its operations. Beside each operation "
-                "its Shapley value at the end ± 1.96 standard errors."
+                "its Shapley value" (unit.name) " at the end ± 1.96 standard errors."
             }
         }
     }
@@ -133,8 +134,9 @@ fn operation(
     attribution: &Attribution,
     edge: &CellEdge,
     y: f64,
-    begin: f64,
+    unit: &Unit,
 ) -> Markup {
+    let begin = drawing.operations();
     let known = attribution
         .operations
         .iter()
@@ -149,18 +151,20 @@ fn operation(
             title { (edge.edge) ": " (edge.operation) }
             rect.box x=(short(begin)) y=(short(y - 10.0)) width=(short(OPERATIONS_END - begin)) height="20" rx="4" {}
             text.label x=(short(begin + 6.0)) y=(short(y + 4.0)) { (edge.operation) }
-            text x=(short(OPERATIONS_END - 6.0)) y=(short(y + 4.0)) text-anchor="end" { (known.map(last).unwrap_or_default()) }
+            text x=(short(OPERATIONS_END - 6.0)) y=(short(y + 4.0)) text-anchor="end" { (known.map(|known| last(known, unit)).unwrap_or_default()) }
         }
     }
 }
 
-/// The last value, with its interval's half-width: `0.0123 ± 0.0010`.
-fn last(operation: &AttributedOperation) -> String {
+/// The last value, with its interval's half-width: `0.012 ± 0.001`.
+fn last(operation: &AttributedOperation, unit: &Unit) -> String {
     let Some(value) = operation.values.last() else { return String::new() };
     let step = operation.values.len() - 1;
     match operation.half_width(step) {
-        Some(half) => format!("{} ± {}", number::fixed(*value, 4), number::fixed(half, 4)),
-        None => number::fixed(*value, 4),
+        Some(half) => {
+            format!("{} ± {}", number::fixed(*value / unit.size, 3), number::fixed(half / unit.size, 3))
+        }
+        None => number::fixed(*value / unit.size, 3),
     }
 }
 
@@ -176,7 +180,7 @@ mod tests {
         let svg = figure(attribution, cell).into_string();
         // A dot for each input, each operation and each output.
         assert_eq!(svg.matches("<circle").count(), 2 + 2 + 1, "{svg}");
-        assert!(svg.contains("0.2000 ± 0.0392"), "{svg}");
+        assert!(svg.contains("0.200 ± 0.039"), "{svg}");
         assert!(svg.contains("skip_connect"));
     }
 

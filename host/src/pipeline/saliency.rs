@@ -14,7 +14,7 @@ use tch::Device;
 
 use super::trial::torch;
 use crate::{
-    data::{ImageSource, ImageStore, to_square},
+    data::{ImageSource, ImageStore},
     error::{Error, Exit, Result},
     evaluate::PredictionTable,
     run::atomic,
@@ -115,10 +115,25 @@ fn finding(mask: Pixels, side: usize) -> std::result::Result<Vec<bool>, String> 
     if (mask.channels, mask.dtype) != (1, PixelType::U8) {
         return Err("a mask has one channel of 8 bits".to_owned());
     }
-    let data = mask.data.iter().map(|value| if *value == 0 { 0 } else { u8::MAX }).collect();
-    let square = to_square(&Pixels { data, ..mask }, 1, side)?;
-    let least = if square.iter().any(|value| *value >= 128) { 128 } else { 1 };
-    Ok(square.iter().map(|value| *value >= least).collect())
+    let Pixels { height, width, data, .. } = mask;
+    if height == 0 || width == 0 || data.len() != height * width {
+        return Err(format!("{} bytes for {height} rows and {width} columns", data.len()));
+    }
+    // The pixels of the mask that a pixel of the square lies over: one at least.
+    let over = |index: usize, size: usize| {
+        let first = index * size / side;
+        first..((index + 1) * size / side).max(first + 1)
+    };
+    let shares: Vec<f64> = (0..side * side)
+        .map(|place| {
+            let (rows, columns) = (over(place / side, height), over(place % side, width));
+            let all = rows.len() * columns.len();
+            let on = rows.flat_map(|row| columns.clone().map(move |column| row * width + column));
+            on.filter(|place| data[*place] != 0).count() as f64 / all as f64
+        })
+        .collect();
+    let vanishes = shares.iter().all(|share| *share < 0.5);
+    Ok(shares.into_iter().map(|share| share >= 0.5 || (vanishes && share > 0.0)).collect())
 }
 
 /// What was seen, in the words of the report.
@@ -231,6 +246,9 @@ mod tests {
         let speck = finding(mask(64, 64, |place| place == 0), 4).unwrap();
         assert!(speck[0] && !speck[15], "a finding does not vanish: {speck:?}");
         assert!(finding(mask(8, 8, |_| false), 4).unwrap().iter().all(|on| !on));
+        let large = finding(mask(2, 2, |place| place == 3), 4).unwrap();
+        assert_eq!(large.iter().filter(|on| **on).count(), 4, "a smaller mask is enlarged");
+        assert!(large[15] && !large[0]);
         let deep = Pixels { dtype: PixelType::U16, ..mask(8, 8, |_| true) };
         assert!(finding(deep, 4).is_err());
     }

@@ -93,7 +93,7 @@ impl Digest {
     /// # Errors
     ///
     /// Fails if it cannot be written.
-    pub(super) fn write(run: &RunDir, state: &State) -> Result<()> {
+    pub fn write(run: &RunDir, state: &State) -> Result<()> {
         let file = run.file(DIGEST);
         let digest = Self::of(state, Stamp::of(&run.file(events::FILE))?);
         // Without indentation, which would be most of it.

@@ -30,6 +30,29 @@ impl AttributedOperation {
     }
 }
 
+/// The unit in which values of an attribution are shown: a power of a thousand, so that axes have few digits.
+pub(crate) struct Unit {
+    /// What 1 of it is.
+    pub(crate) size: f64,
+    /// How it is written after a name (` in 10⁻³`); empty for 1.
+    pub(crate) name: &'static str,
+}
+
+impl Unit {
+    /// The unit that suits the largest value at the last step.
+    pub(crate) fn of(attribution: &Attribution) -> Self {
+        let last = attribution.operations.iter().filter_map(|operation| operation.values.last());
+        let largest = last.fold(0.0_f64, |largest, value| value.abs().max(largest));
+        if largest >= 0.1 || largest == 0.0 {
+            Self { size: 1.0, name: "" }
+        } else if largest >= 1e-4 {
+            Self { size: 1e-3, name: " in 10⁻³" }
+        } else {
+            Self { size: 1e-6, name: " in 10⁻⁶" }
+        }
+    }
+}
+
 pub(super) fn section(data: &ReportData) -> Option<Section> {
     let several = data.runs.len() > 1;
     (!data.attributions.is_empty()).then(|| Section {
@@ -70,14 +93,20 @@ fn edges(attribution: &Attribution) -> Markup {
         (0..operation.values.len())
             .flat_map(|step| operation.interval(step).unwrap_or([operation.values[step]; 2]))
     });
-    let ends: Vec<f64> = ends.chain([0.0]).collect();
+    let unit = Unit::of(attribution);
+    let ends: Vec<f64> = ends.chain([0.0]).map(|end| end / unit.size).collect();
     html! { @for edge in attribution.operations.chunk_by(|a, b| a.edge == b.edge) {
-        (history(attribution, edge, &ends))
+        (history(attribution, edge, &ends, &unit))
     } }
 }
 
 /// The operations of an edge over time.
-fn history(attribution: &Attribution, edge: &[AttributedOperation], ends: &[f64]) -> Markup {
+fn history(
+    attribution: &Attribution,
+    edge: &[AttributedOperation],
+    ends: &[f64],
+    Unit { size, name }: &Unit,
+) -> Markup {
     let steps = &attribution.steps;
     let apart = steps.windows(2).map(|pair| pair[1] - pair[0]).reduce(f64::min).unwrap_or(1.0) * DODGE;
     let unit = if attribution.unit.is_empty() { "step of the search" } else { &attribution.unit };
@@ -86,8 +115,8 @@ fn history(attribution: &Attribution, edge: &[AttributedOperation], ends: &[f64]
     let mut plot = Plot::new(
         edge[0].edge.as_str(),
         "Shapley value of each operation on this edge over the search, with 95 % intervals.",
-        Axis::linear(unit, first + sides[0], last + sides[1]),
-        Axis::around("Shapley value", ends.iter().copied()),
+        Axis::whole(unit, first + sides[0], last + sides[1]),
+        Axis::around(format!("Shapley value{name}"), ends.iter().copied()),
     )
     .height(220.0);
     plot.reference((first + sides[0], 0.0), (last + sides[1], 0.0), "no contribution");
@@ -96,10 +125,11 @@ fn history(attribution: &Attribution, edge: &[AttributedOperation], ends: &[f64]
         let place = names.iter().position(|name| *name == operation.operation).unwrap_or(index);
         let shift = apart * (index as f64 - (edge.len() - 1) as f64 / 2.0);
         let line: Vec<(f64, f64)> =
-            steps.iter().map(|step| step + shift).zip(operation.values.iter().copied()).collect();
+            steps.iter().map(|step| step + shift).zip(operation.values.iter().map(|v| v / size)).collect();
         plot.line(&look(place), &line, &operation.operation);
         for (step, (x, y)) in line.iter().enumerate() {
-            plot.error_bar(&look(place), *x, *y, operation.interval(step), &operation.operation);
+            let interval = operation.interval(step).map(|ends| ends.map(|end| end / size));
+            plot.error_bar(&look(place), *x, *y, interval, &operation.operation);
         }
     }
     let chosen: Vec<&str> = edge
@@ -155,6 +185,17 @@ mod tests {
         assert_eq!(body.matches("<figure>").count(), 1 + 2, "the cell and two edges");
         assert!(body.contains("In the derived network: <b>sep_conv_3x3</b>"), "{body}");
         assert_eq!(table(&data).rows.len(), data.attributions[0].operations.len());
+    }
+
+    #[test]
+    fn small_values_are_shown_in_thousandths() {
+        let of = |value: f64| {
+            let operation =
+                AttributedOperation { values: vec![9.0, value], ..AttributedOperation::default() };
+            Unit::of(&Attribution { operations: vec![operation], ..Attribution::default() })
+        };
+        assert_eq!([of(0.2).size, of(-0.02).size, of(3e-5).size, of(0.0).size], [1.0, 1e-3, 1e-6, 1.0]);
+        assert_eq!(of(0.02).name, " in 10⁻³");
     }
 
     #[test]

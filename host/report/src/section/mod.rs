@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use self::published::{StudyCell, study_cells};
-pub(crate) use self::saliency::has_pictures;
+pub(crate) use self::{attribution::Unit, saliency::has_pictures};
 
 /// A part of the page.
 pub(crate) struct Section {
