@@ -251,6 +251,12 @@ fn shapley_nas_derives_and_trains_a_network_and_survives_a_kill() {
     let tables = found["details"]["search"]["alphas"].as_array().unwrap();
     assert_eq!((tables.len(), tables[1].as_array().unwrap().len()), (2, 14));
     assert_eq!(found["details"]["search"]["values"]["error"].as_array().unwrap().len(), 196);
+    let page = fs::read_to_string(whole.file("report.html")).unwrap();
+    assert_eq!(page.matches("Derived: ").count(), 2, "both cells are drawn");
+    assert_eq!(page.matches("In the derived network: ").count(), 16, "two edges for each node of both cells");
+    assert!(
+        page.contains("Work of the search, by kind of step") && page.contains("Images to value operations")
+    );
     let fold: Vec<usize> = found["plan"]["folds"]
         .as_array()
         .unwrap()

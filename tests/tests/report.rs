@@ -47,6 +47,9 @@ fn check(browser: &mut Browser, page: &Path, width: u32, scheme: &str) {
     let errors = browser.take_events("Log.entryAdded");
     assert!(errors.is_empty(), "{case}: {errors:?}");
     let requests = browser.take_events("Network.requestWillBeSent");
+    // Pictures that lie in the page are told as if they were fetched.
+    let is_inside = |request: &&Value| request["request"]["url"].as_str().unwrap().starts_with("data:");
+    let requests: Vec<&Value> = requests.iter().filter(|request| !is_inside(request)).collect();
     assert_eq!(requests.len(), 1, "{case} loads something: {requests:?}");
     let pictures = target_dir().join("report-check");
     fs::create_dir_all(&pictures).unwrap();
@@ -60,9 +63,17 @@ fn a_page_about_two_runs_draws_in_a_browser_and_its_tables_have_four_forms() {
     let first = sandbox.run(SEARCHED);
     let page = fs::read_to_string(first.file("report.html")).unwrap();
     assert!(page.contains("default-src 'none'") && !page.contains("<script"));
-    for section in
-        ["result", "warnings", "labels", "curves", "decisions", "calibration", "subgroups", "search"]
-    {
+    for section in [
+        "result",
+        "warnings",
+        "labels",
+        "curves",
+        "decisions",
+        "calibration",
+        "saliency",
+        "subgroups",
+        "search",
+    ] {
         assert!(page.contains(&format!("<section id=\"{section}\"")), "{section} is missing");
     }
     let second = sandbox.run(FIXED);
@@ -76,6 +87,15 @@ fn a_page_about_two_runs_draws_in_a_browser_and_its_tables_have_four_forms() {
 
     let csv = sandbox.output(&format!("{both} --format csv"));
     assert!(csv.starts_with("method,kind,seeds,macro_auroc,macro_auroc_ci95_low,"), "{csv}");
+    let seen = first.json("predictions/T0001_saliency.json");
+    assert_eq!(seen["problem"], Value::Null);
+    let stages: Vec<_> =
+        seen["randomised"].as_array().unwrap().iter().map(|s| s["layers"].as_u64()).collect();
+    assert_eq!((stages.len(), stages[0], stages[1]), (4, Some(0), Some(1)));
+    for label in seen["labels"].as_array().unwrap() {
+        let number = |name: &str| label[name].as_u64().unwrap();
+        assert!(number("hits") + number("blank") <= number("findings") && number("findings") > 0, "{label}");
+    }
     let summary = first.json("summary.json");
     let f1 = summary["methods"][0]["test"]["macro_f1"]["mean"].as_f64().unwrap();
     assert!(csv.lines().nth(1).unwrap().contains(&format!(",{f1:?},")), "all digits of {f1} in {csv}");

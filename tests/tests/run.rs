@@ -17,7 +17,7 @@ const ZENNAS: &str = "run --plugin zennas -s data.region=neck -s data.size=48 -s
 const SMALL: &str = "run -s arch.plugin=superres -s data.size=48 -s train.resolution=16 \
                      -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
 
-const FILES: [&str; 20] = [
+const FILES: [&str; 22] = [
     "run.toml",
     "run.lock.toml",
     "provenance.json",
@@ -32,6 +32,8 @@ const FILES: [&str; 20] = [
     "ckpt/T0001/best-subset-accuracy-0001.safetensors",
     "ckpt/T0001/last.safetensors",
     "predictions/T0001_test.csv",
+    "predictions/T0001_saliency.json",
+    "digest.json",
     "split.json",
     "times.json",
     "attributes.csv",

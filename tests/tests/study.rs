@@ -6,6 +6,7 @@ use std::{fs, process::Stdio, time::Duration};
 
 use nashost_tests::{Row, Run, Sandbox, Set, process};
 use predicates::{prelude::PredicateBooleanExt as _, str::contains};
+use serde_json::{Value, json};
 
 /// Two methods and two controls on a small set, with a grid: twelve short runs.
 const STUDY: &str = r#"
@@ -110,15 +111,34 @@ fn a_study_that_is_killed_goes_on_and_comes_out_the_same() {
 fn a_study_can_grow_but_not_become_another() {
     let sandbox = sandbox();
     change(&sandbox, "\"train.lr\" = [1e-3, 2e-3]", "\"train.lr\" = [1e-3]");
+    change(&sandbox, "name = \"set\"", "name = \"neck\"");
     sandbox.nashost("study small.toml").assert().success();
     change(&sandbox, "seeds = [1]", "seeds = [1, 2]");
-    sandbox.nashost("study small.toml").assert().success().stderr(contains("4 of 8 runs are there already"));
+    // The published cells stand beside those of a study, whose runs that are left are made first.
+    let beside = sandbox.nashost("reproduce study small.toml --format json").assert().success();
+    assert!(String::from_utf8_lossy(&beside.get_output().stderr).contains("4 of 8 runs are there already"));
+    let beside: Value = serde_json::from_slice(&beside.get_output().stdout).unwrap();
+    let cells = beside["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 126);
+    let ours = cells.iter().find(|cell| {
+        (&cell["site"], &cell["row"], &cell["column"]) == (&json!("Neck"), &json!("ZenNAS (1)"), &json!("accuracy"))
+    });
+    let study = Run(sandbox.path("studies/small"));
+    let results = study.table("results.csv");
+    let is_it = |row: &&Row| row["method"] == "zennas" && row["metric"] == "subset_accuracy";
+    let mean: f64 = results.iter().find(is_it).unwrap()["mean"].parse().unwrap();
+    assert!((ours.unwrap()["ours"].as_f64().unwrap() - 100.0 * mean).abs() < 1e-9);
+    let made = |cell: &&Value| cell["verdict"] != "not made";
+    assert!(cells.iter().filter(made).all(|cell| cell["row"].as_str().unwrap().starts_with("ZenNAS")));
+    let tables = fs::read_to_string(study.file("tables.md")).unwrap();
+    assert!(tables.contains("### Mean accuracy and mean F1 (as in Tables 5 and 6 of the 2023 study)"));
+    assert!(fs::read_to_string(study.file("tables.tex")).unwrap().contains("\\toprule"));
     change(&sandbox, "epochs = 1", "epochs = 2");
     sandbox
         .nashost("study small.toml")
         .assert()
         .code(5)
-        .stderr(contains("E0912").and(contains("set.zennas.p0.s1: train.epochs: 1 → 2")));
+        .stderr(contains("E0912").and(contains("neck.zennas.p0.s1: train.epochs: 1 → 2")));
     assert_eq!(finished(&sandbox), 8);
 }
 

@@ -104,7 +104,7 @@ impl Bench {
 }
 
 /// Returns the most memory that this process has held, in MiB.
-fn peak_mib() -> anyhow::Result<f64> {
+pub(crate) fn peak_mib() -> anyhow::Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
     Ok(peak.context("the system does not tell the peak memory")?.parse::<f64>()? / 1024.0)

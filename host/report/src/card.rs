@@ -44,7 +44,7 @@ pub fn model_card(data: &ReportData) -> String {
         card += &format!("- how and where images and labels were collected: {OPEN}\n\n");
     }
     card += "## Quantitative analyses\n\n";
-    for table in section::tables(data) {
+    for table in section::tables(data).iter().filter(|table| !section::is_appendix(table)) {
         card += &table.markdown();
         card.push('\n');
     }

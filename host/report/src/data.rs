@@ -63,6 +63,8 @@ pub struct Run {
     pub source: String,
     /// Labels, in the order of the counts of `parts`.
     pub labels: Vec<String>,
+    /// The label that means "no other finding", if there is one.
+    pub normal_label: Option<String>,
     /// Training, validation and test part.
     pub parts: Vec<Part>,
     /// The search, if there was one.
@@ -165,6 +167,32 @@ pub struct Search {
     pub chosen: Option<usize>,
     /// Why it was chosen, in the strategy's words.
     pub reason: String,
+    /// What the steps of a one-shot search took, kind by kind.
+    pub phases: Vec<Phase>,
+    /// What else the strategy counted.
+    pub counts: Vec<Count>,
+}
+
+/// A kind of step of a one-shot search.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Phase {
+    /// Its name, in the strategy's words (`weights`).
+    pub name: String,
+    /// Steps of this kind.
+    pub steps: u64,
+    /// Seconds that they took together.
+    pub seconds: f64,
+}
+
+/// A number of things.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Count {
+    /// What is counted.
+    pub name: String,
+    /// How many there are.
+    pub count: u64,
 }
 
 /// A number over seeds.
@@ -253,6 +281,8 @@ pub struct Trial {
     pub train_s: f64,
     /// Test predictions, label by label.
     pub predictions: Vec<LabelScores>,
+    /// Where the network looks, if the dataset knows the places of findings.
+    pub saliency: Option<Saliency>,
 }
 
 /// An epoch.
@@ -283,6 +313,84 @@ pub struct LabelScores {
     pub truth: Vec<bool>,
     /// Score in 0…1, per image.
     pub scores: Vec<f64>,
+}
+
+/// Where a trained network looks: Grad-CAM maps of findings whose places are known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Saliency {
+    /// Why there are no maps.
+    pub problem: Option<String>,
+    /// Node whose value the maps are of.
+    pub node: String,
+    /// Rows and columns of the maps.
+    pub map: [usize; 2],
+    /// Rows and columns of the images.
+    pub side: usize,
+    /// The pointing game, label by label.
+    pub labels: Vec<PointingResult>,
+    /// The same findings with the trained weights, and with layers drawn anew.
+    pub randomised: Vec<RandomisedResult>,
+    /// Some of the findings.
+    pub examples: Vec<SaliencyExample>,
+}
+
+/// The pointing game with the findings of a label.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PointingResult {
+    /// The label.
+    pub label: String,
+    /// Findings that were looked at.
+    pub findings: u64,
+    /// Findings on which the largest value of the map lies.
+    pub hits: u64,
+    /// Findings that the middle of the image lies on.
+    pub centre_hits: u64,
+    /// Maps without a positive value.
+    pub blank: u64,
+    /// Mean share of the map's sum that lies on the finding, over the other maps.
+    pub mass: Option<f64>,
+    /// Mean share of the image that the finding takes.
+    pub area: Option<f64>,
+}
+
+/// The pointing game with layers drawn anew.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RandomisedResult {
+    /// Layers drawn anew, from the output downwards; 0 for the trained network.
+    pub layers: u64,
+    /// Layers of the network.
+    pub of: u64,
+    /// Findings that were looked at.
+    pub findings: u64,
+    /// As [`PointingResult::hits`].
+    pub hits: u64,
+    /// As [`PointingResult::mass`].
+    pub mass: Option<f64>,
+    /// Mean rank correlation of the maps with those of the trained network.
+    pub similarity: Option<f64>,
+}
+
+/// A finding with its map. Images are base64 of one byte per pixel, row by row.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SaliencyExample {
+    /// The label.
+    pub label: String,
+    /// Score of the label on this image.
+    pub score: Option<f64>,
+    /// Whether the largest value lies on the finding.
+    pub hit: bool,
+    /// Row and column of the largest value on the image.
+    pub peak: [usize; 2],
+    /// The image, [`Saliency::side`] squared, 0 to 255.
+    pub image: String,
+    /// The map, [`Saliency::map`], 0 to 255.
+    pub map: String,
+    /// The finding, as large as the image, 0 or 1.
+    pub finding: String,
 }
 
 /// A network.
@@ -375,12 +483,18 @@ pub struct Subgroup {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Attribution {
+    /// [`Run::id`] of its run.
+    pub run: String,
     /// What it is about (`normal cell`).
     pub title: String,
-    /// Steps at which values were taken, in their order.
+    /// What `steps` counts (`epoch`).
+    pub unit: String,
+    /// When values were taken, in their order.
     pub steps: Vec<f64>,
     /// Values of each operation on each edge.
     pub operations: Vec<AttributedOperation>,
+    /// What was derived from the values.
+    pub cell: Option<Cell>,
 }
 
 /// An operation on an edge.
@@ -397,4 +511,38 @@ pub struct AttributedOperation {
     pub standard_errors: Vec<f64>,
     /// Whether it is part of the network that was derived.
     pub chosen: bool,
+}
+
+/// A cell: nodes, each of which adds up operations on the values of earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Cell {
+    /// Names of the values that the cell gets.
+    pub inputs: Vec<String>,
+    /// Its nodes, each after those that it reads.
+    pub nodes: Vec<CellNode>,
+    /// Names of the nodes whose values, joined, leave the cell.
+    pub outputs: Vec<String>,
+}
+
+/// A node of a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CellNode {
+    /// Its name.
+    pub name: String,
+    /// What it adds up.
+    pub edges: Vec<CellEdge>,
+}
+
+/// An operation that a node reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CellEdge {
+    /// Name of the input or node whose value it takes.
+    pub from: String,
+    /// The operation.
+    pub operation: String,
+    /// [`AttributedOperation::edge`] that it lies on.
+    pub edge: String,
 }

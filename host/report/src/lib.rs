@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod card;
+mod cell;
 mod curve;
 pub mod data;
 mod diagram;
@@ -20,6 +21,7 @@ mod number;
 mod page;
 mod plot;
 mod preview;
+mod raster;
 mod section;
 mod table;
 mod tensorboard;
@@ -31,7 +33,7 @@ pub use self::{
     data::ReportData,
     page::html,
     preview::{Contact, Histogram, Preview},
-    section::tables,
+    section::{StudyCell, study_cells, tables},
     table::{Cell, Column, Table},
     tensorboard::tensorboard,
 };

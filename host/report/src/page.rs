@@ -15,14 +15,15 @@ const STYLE: &str = include_str!("style.css");
 ///
 /// It is one file that works from a disk without a network. Its content security policy forbids
 /// scripts, and everything else that would load or send something; only the style sheet inside, by its
-/// hash, is allowed. All texts are escaped.
+/// hash, is allowed, and pictures inside, if there are any. All texts are escaped.
 pub fn html(data: &ReportData) -> String {
     let runs: Vec<&str> = data.runs.iter().map(|run| run.id.as_str()).collect();
     let mut about = format!("{} {}", if runs.len() == 1 { "Run" } else { "Runs" }, runs.join(", "));
     if !data.generator.is_empty() {
         about += &format!(" · written by {}", data.generator);
     }
-    frame(&data.title, &about, &section::all(data), Images::Forbidden)
+    let images = if section::has_pictures(data) { Images::Inside } else { Images::Forbidden };
+    frame(&data.title, &about, &section::all(data), images)
 }
 
 /// Whether a page shows images, which lie in it as `data:` addresses.
@@ -97,6 +98,7 @@ mod tests {
             "curves",
             "decisions",
             "calibration",
+            "saliency",
             "subgroups",
             "search",
             "attribution",

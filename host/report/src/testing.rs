@@ -39,6 +39,7 @@ fn method(name: &str, mean: f64) -> Method {
         best_epoch: Some(3),
         thresholds: "0.5 for every label".to_owned(),
         train_s: 12.5,
+        saliency: Some(saliency()),
         predictions: vec![label("Fracture", &truth), label("Spinous", &[false; 40])],
         ..Trial::default()
     };
@@ -106,6 +107,11 @@ pub(crate) fn report() -> ReportData {
         costs: vec![Some(1e5), None, Some(3e5), Some(2e5)],
         chosen: Some(2),
         reason: "the best".to_owned(),
+        phases: vec![
+            Phase { name: "weights".to_owned(), steps: 8, seconds: 60.0 },
+            Phase { name: "gradients".to_owned(), steps: 4, seconds: 20.0 },
+        ],
+        counts: vec![Count { name: "images to train weights".to_owned(), count: 3072 }],
         ..Search::default()
     };
     let metric = |name: &str| Metric {
@@ -164,16 +170,78 @@ pub(crate) fn report() -> ReportData {
             note: None,
         }],
         subgroups: vec![group("A", 12), group("B", 9)],
-        attributions: vec![Attribution {
-            title: "normal cell".to_owned(),
-            steps: vec![1.0, 2.0],
-            operations: vec![AttributedOperation {
-                edge: "0 → 2".to_owned(),
-                operation: "sep_conv_3x3".to_owned(),
-                values: vec![0.1, 0.2],
-                standard_errors: vec![0.05, 0.02],
-                chosen: true,
+        attributions: vec![attribution()],
+    }
+}
+
+fn attribution() -> Attribution {
+    let operation = |edge: &str, operation: &str, last: f64| AttributedOperation {
+        edge: edge.to_owned(),
+        operation: operation.to_owned(),
+        values: vec![last / 2.0, last],
+        standard_errors: vec![0.05, 0.02],
+        chosen: last > 0.0,
+    };
+    let edge = |from: &str, operation: &str| CellEdge {
+        from: from.to_owned(),
+        operation: operation.to_owned(),
+        edge: format!("{from} → 2"),
+    };
+    Attribution {
+        run: "7f3a".to_owned(),
+        title: "normal cell".to_owned(),
+        unit: "epoch".to_owned(),
+        steps: vec![1.0, 2.0],
+        operations: vec![
+            operation("0 → 2", "sep_conv_3x3", 0.2),
+            operation("0 → 2", "skip_connect", -0.1),
+            operation("1 → 2", "skip_connect", 0.1),
+        ],
+        cell: Some(Cell {
+            inputs: vec!["0".to_owned(), "1".to_owned()],
+            nodes: vec![CellNode {
+                name: "2".to_owned(),
+                edges: vec![edge("0", "sep_conv_3x3"), edge("1", "skip_connect")],
             }],
+            outputs: vec!["2".to_owned()],
+        }),
+    }
+}
+
+fn saliency() -> Saliency {
+    let stage = |layers, hits| RandomisedResult {
+        layers,
+        of: 4,
+        findings: 10,
+        hits,
+        mass: Some(0.4),
+        similarity: Some(1.0 - layers as f64 / 10.0),
+    };
+    // 2 × 2 pixels.
+    let picture = |bytes: &str| bytes.to_owned();
+    Saliency {
+        problem: None,
+        node: "relu".to_owned(),
+        map: [2, 2],
+        side: 2,
+        labels: vec![PointingResult {
+            label: "Fracture".to_owned(),
+            findings: 10,
+            hits: 7,
+            centre_hits: 2,
+            blank: 1,
+            mass: Some(0.4),
+            area: Some(0.05),
+        }],
+        randomised: vec![stage(0, 7), stage(1, 4), stage(4, 1)],
+        examples: vec![SaliencyExample {
+            label: "Fracture".to_owned(),
+            score: Some(0.8),
+            hit: true,
+            peak: [1, 0],
+            image: picture("AECA/w=="),
+            map: picture("AECA/w=="),
+            finding: picture("AQAAAA=="),
         }],
     }
 }

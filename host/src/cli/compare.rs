@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Exit, Result},
     pipeline,
-    run::{RunDir, state::State},
+    run::{RunDir, digest::Digest, tables},
     statistics::{
         Collected, Label, OnImages, Patients, collect, images_are_patients, on_images, read_all, read_groups,
     },
@@ -21,7 +21,7 @@ const MOST_TRIALS: usize = 200;
 
 /// Compares methods by their runs.
 pub(super) fn command(args: &CompareArgs, context: &Context) -> Result<Exit> {
-    let runs = read_all(&args.runs, &args.out)?;
+    let runs = read_all(&args.runs, &args.out, Digest::read)?;
     let label = match args.by {
         ByArg::Method => Label::Method,
         ByArg::Run => Label::Run,
@@ -48,8 +48,8 @@ pub(super) fn command(args: &CompareArgs, context: &Context) -> Result<Exit> {
 fn on_test_part(
     args: &CompareArgs,
     context: &Context,
-    runs: &[(RunDir, State)],
-    collected: &Collected<'_>,
+    runs: &[(RunDir, Digest)],
+    collected: &Collected,
     pairs: &[comparison::Pair],
 ) -> Result<OnImages> {
     if collected.trials.len() > MOST_TRIALS {
@@ -58,6 +58,8 @@ fn on_test_part(
         return Err(Error::new(Exit::Usage, "E0903", message).help("name fewer runs"));
     }
     let settings = Settings { resamples: args.resamples, seed: args.seed };
+    let states = runs.iter().map(|(dir, _)| Ok((dir.clone(), tables::read(dir)?)));
+    let runs = &states.collect::<Result<Vec<_>>>()?;
     let compare = |group_of: &dyn Fn(&str) -> Option<String>| {
         on_images(runs, collected, pairs, group_of, args.plan.level, settings)
     };

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::{Exit, Result},
+    run::tables,
     statistics::{read_all, structures, undefined},
 };
 
@@ -21,7 +22,7 @@ const FEW: usize = 10;
 
 /// Correlates proxies with results of training, and with size.
 pub(super) fn command(args: &ProxyCheckArgs, context: &Context) -> Result<Exit> {
-    let runs = read_all(&args.runs, &args.out)?;
+    let runs = read_all(&args.runs, &args.out, tables::read)?;
     let (metric, found) = structures(&runs, args.metric.as_deref())?;
     let settings = Settings { resamples: args.resamples, seed: args.seed };
     let worths = check(&found, args.level, settings).map_err(|why| undefined("the proxies", &why))?;

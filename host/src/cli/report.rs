@@ -17,7 +17,7 @@ use crate::{
 
 /// Writes about runs.
 pub(super) fn command(args: &ReportArgs, context: &Context) -> Result<Exit> {
-    let runs = args.runs.iter().map(|run| RunDir::open(run, &args.out)).collect::<Result<Vec<_>>>()?;
+    let runs = RunDir::open_all(&args.runs, &args.out)?;
     let mut data = report::read(&runs)?;
     for file in &args.comparisons {
         data.comparisons.extend(report::comparisons(file)?);

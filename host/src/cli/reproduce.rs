@@ -1,15 +1,19 @@
 //! `nashost reproduce`: what was published, recomputed.
 
+use std::path::Path;
+
+use nashost_report::StudyCell;
 use nashost_stats::study::{
-    cells::{Cell, RowVerdict, cells, rows},
+    cells::{Beside, Cell, RowVerdict, beside, cells, rows},
     significance::{Published, Verdict, published},
 };
 use serde_json::json;
 
 use super::{
     Context,
-    args::{Format, ReproduceCommand},
+    args::{Format, ReproduceCommand, ReproduceStudyArgs, StudyArgs},
     output::{Style, Table},
+    study::{self as own, Made},
 };
 use crate::{
     error::{Exit, Result},
@@ -19,8 +23,61 @@ use crate::{
 /// Recomputes what was published.
 pub(super) fn command(command: &ReproduceCommand, context: &Context) -> Result<Exit> {
     match command {
-        ReproduceCommand::Study => study(context),
+        ReproduceCommand::Study(args) => match &args.config {
+            None => study(context),
+            Some(config) => beside_own(config, args, context),
+        },
     }
+}
+
+/// Makes a study, as far as it is not there, and puts its results beside the published cells.
+fn beside_own(config: &Path, args: &ReproduceStudyArgs, context: &Context) -> Result<Exit> {
+    let asked = StudyArgs {
+        config: config.to_owned(),
+        studies: args.studies.clone(),
+        jobs: args.jobs,
+        keep_going: args.keep_going,
+        retry_failed: false,
+        dry_run: false,
+    };
+    let Made { written, failure, .. } = own::make(&asked, context)?;
+    let ours: Vec<(&String, Vec<StudyCell>)> =
+        written.pages.iter().map(|(dataset, data)| (dataset, nashost_report::study_cells(data))).collect();
+    let found = beside(cells(), |dataset, method, column| {
+        let (_, cells) = ours.iter().find(|(known, _)| *known == dataset)?;
+        let cell = cells.iter().find(|cell| cell.method == method && cell.column == column)?;
+        Some((cell.percent, cell.ci95))
+    });
+    if context.out.format() == Format::Json {
+        context.out.json(&json!({"cells": found, "warnings": written.summary.warnings}))?;
+    } else {
+        context.out.table(&beside_table(&found))?;
+        context.out.text(
+            "\nIntervals are over the patients of the test part. Unless the study had the private X-rays, ours are other \
+             images,\nand no difference says anything of the published networks.\n",
+        )?;
+        written.summary.warnings.iter().for_each(|warning| context.out.warn(warning));
+    }
+    failure.map_or(Ok(Exit::Ok), Err)
+}
+
+fn beside_table(found: &[Beside]) -> Table {
+    let mut table =
+        Table::new(&["table", "row", "column", "published", "on file", "ours", "our interval", "verdict"]);
+    let short = |value: f64| (value * 1e3).round() / 1e3;
+    for Beside { cell, ours, interval, verdict } in found {
+        table.row([
+            json!(cell.table),
+            json!(format!("{} {}", cell.site, cell.row)),
+            json!(cell.column),
+            json!(cell.printed),
+            json!(cell.nearest.map(short)),
+            json!(ours.map(short)),
+            json!(interval.map(|[low, high]| format!("[{low:.1}, {high:.1}]"))),
+            json!(verdict),
+        ]);
+    }
+    table
 }
 
 /// Compares the 2023 study's tables and tests with the files it published; nothing is trained.

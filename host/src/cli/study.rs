@@ -15,23 +15,57 @@ use crate::{
     pipeline::{self, Allowed},
     plugin::Registry,
     run::RunStatus,
-    study::{self, Cell, Execution, Folder, StudyConfig},
+    study::{self, Cell, Execution, Folder, Outcome, StudyConfig, Written},
     worker,
 };
 
 /// Makes all runs of a study that are not there yet, and sums them up.
 pub(super) fn command(args: &StudyArgs, context: &Context) -> Result<Exit> {
+    if args.dry_run {
+        let definition = definition(args, context)?;
+        let registry = context.registry()?;
+        let plan = study::Plan::new(&definition, &args.config, args.jobs.max(1), &registry)?;
+        let folder = Folder::at(args.studies.join(&definition.name));
+        return dry_run(&plan.cells, &folder, &registry, context);
+    }
+    let Made { written: Written { summary, .. }, folder, failure } = make(args, context)?;
+    match context.out.format() {
+        Format::Json => context.out.json(&summary)?,
+        _ => context.out.text(&study::results_text(&summary))?,
+    }
+    summary.warnings.iter().for_each(|warning| context.out.warn(warning));
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    context.out.note(&format!("tables are in {}", folder.path().display()));
+    Ok(Exit::Ok)
+}
+
+/// A study, as far as it was made.
+pub(super) struct Made {
+    /// What its files say.
+    pub(super) written: Written,
+    /// Where they are.
+    folder: Folder,
+    /// Why it is not complete.
+    pub(super) failure: Option<Error>,
+}
+
+fn definition(args: &StudyArgs, context: &Context) -> Result<StudyConfig> {
     let definition = StudyConfig::read(&args.config)?;
     for what in definition.left_out() {
         context.out.warn(&format!("left out: {what}"));
     }
+    Ok(definition)
+}
+
+/// Makes the runs of a study that are not there yet, and writes its files.
+pub(super) fn make(args: &StudyArgs, context: &Context) -> Result<Made> {
+    let definition = definition(args, context)?;
     let registry = context.registry()?;
     let jobs = args.jobs.max(1);
     let mut plan = study::Plan::new(&definition, &args.config, jobs, &registry)?;
     let folder = Folder::at(args.studies.join(&definition.name));
-    if args.dry_run {
-        return dry_run(&plan.cells, &folder, &registry, context);
-    }
     let lock = folder.prepare(&definition, &mut plan)?;
     signals::watch()?;
     let device = device::resolve(&plan.cells[0].config.run.device)?;
@@ -56,42 +90,34 @@ pub(super) fn command(args: &StudyArgs, context: &Context) -> Result<Exit> {
             say: &say,
         },
     )?;
-    let summary = study::write_tables(&folder, &definition, &plan.cells, &outcome)?;
+    let written = study::write_tables(&folder, &definition, &plan.cells, &outcome)?;
     drop(lock);
-    match context.out.format() {
-        Format::Json => context.out.json(&summary)?,
-        _ => context.out.text(&study::results_text(&summary))?,
-    }
-    summary.warnings.iter().for_each(|warning| context.out.warn(warning));
+    let failure = failure(args, &folder, plan.cells.len(), &outcome);
+    Ok(Made { written, folder, failure })
+}
+
+/// Why a study of `planned` runs is not complete.
+fn failure(args: &StudyArgs, folder: &Folder, planned: usize, outcome: &Outcome) -> Option<Error> {
     let again = format!("nashost study {}", args.config.display());
     if outcome.stopped {
-        return Err(Error::new(Exit::Interrupted, "E0811", "the study was stopped")
-            .help(format!("every finished run is kept; go on with `{again}`")));
+        let error = Error::new(Exit::Interrupted, "E0811", "the study was stopped");
+        return Some(error.help(format!("every finished run is kept; go on with `{again}`")));
     }
-    if let Some(first) = outcome.failed.first() {
-        let all = outcome.failed.len() == plan.cells.len();
-        let message = format!(
-            "{} of {} runs failed, first {}: {}",
-            outcome.failed.len(),
-            plan.cells.len(),
-            first.cell,
-            first.why
-        );
-        let exit = if all { Exit::AllFailed } else { Exit::No };
-        let help = if outcome.incomplete {
-            format!(
-                "go on with the others by `{again} --keep-going`; make failed ones again with `--retry-failed`"
-            )
-        } else {
-            format!(
-                "make them again with `{again} --retry-failed`; the logs are in {}",
-                folder.path().join("log").display()
-            )
-        };
-        return Err(Error::new(exit, "E0916", message).help(help));
-    }
-    context.out.note(&format!("tables are in {}", folder.path().display()));
-    Ok(Exit::Ok)
+    let first = outcome.failed.first()?;
+    let failed = outcome.failed.len();
+    let message = format!("{failed} of {planned} runs failed, first {}: {}", first.cell, first.why);
+    let exit = if failed == planned { Exit::AllFailed } else { Exit::No };
+    let help = if outcome.incomplete {
+        format!(
+            "go on with the others by `{again} --keep-going`; make failed ones again with `--retry-failed`"
+        )
+    } else {
+        format!(
+            "make them again with `{again} --retry-failed`; the logs are in {}",
+            folder.path().join("log").display()
+        )
+    };
+    Some(Error::new(exit, "E0916", message).help(help))
 }
 
 /// What a study would cost.

@@ -196,6 +196,9 @@ pub struct EvalConfig {
     pub checkpoint: CheckpointChoice,
     /// Bootstrap resamples (of patients) for confidence intervals; 0 turns them off.
     pub bootstrap: u32,
+    /// Whether to look where the network looks, on test images on which the dataset knows the places of
+    /// findings. The report then holds some of these images.
+    pub saliency: bool,
 }
 
 impl Default for EvalConfig {
@@ -206,6 +209,7 @@ impl Default for EvalConfig {
             threshold: Threshold::Half,
             checkpoint: CheckpointChoice::BestMacroF1,
             bootstrap: 1000,
+            saliency: true,
         }
     }
 }

@@ -12,6 +12,7 @@ mod duties;
 mod identity;
 mod learning;
 mod plan;
+mod saliency;
 mod search;
 mod searching;
 mod session;
@@ -38,6 +39,7 @@ pub(crate) use self::{
     duties::Duties,
     identity::{Allowed, config_differences},
     plan::Plan,
+    saliency::file as saliency_file,
     search::portable,
 };
 use crate::{

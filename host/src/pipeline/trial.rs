@@ -7,6 +7,7 @@ use nashost_plugin_torch::{Network, TorchError, Weights, parse_device};
 use sha2::{Digest as _, Sha256};
 use tch::Device;
 
+use super::{data::PluginSource, saliency};
 use crate::{
     config::train::CheckpointChoice,
     data::ImageStore,
@@ -159,6 +160,17 @@ impl Executor<'_> {
         let test = self.metrics.evaluate(&table, &thresholds)?;
         let seed = derive_seed(request.seed, "bootstrap");
         let intervals = bootstrap(self.metrics, &table, &thresholds, request.eval.bootstrap, seed)?;
+        if request.eval.saliency {
+            let source = PluginSource::of(self.registry, &request.dataset)?;
+            let trained =
+                saliency::Trained { network, weights: &weights, table: &table, seed: request.seed, device };
+            saliency::write(
+                &self.run_dir.join(saliency::file(&request.name())),
+                &source,
+                self.store,
+                &trained,
+            )?;
+        }
         Ok(TestReport { checkpoint, thresholds, frozen, test, intervals, predictions })
     }
 }

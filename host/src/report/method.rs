@@ -1,12 +1,13 @@
 //! Methods, trivial predictors and trials.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, io};
 
-use nashost_report::data::{Baseline, Epoch, LabelResult, Method, Trial, Value};
+use nashost_report::data::{Baseline, Epoch, LabelResult, Method, Saliency, Trial, Value};
 
 use super::{network, prediction};
 use crate::{
     config::train::Threshold,
+    pipeline::saliency_file,
     run::{
         RunDir,
         state::{State, TrialState},
@@ -81,6 +82,7 @@ fn one(run: &RunDir, state: &State, trial: &TrialState, missing: &mut Vec<String
             }
         }
     }
+    let saliency = saliency(run, trial, missing);
     Trial {
         name: trial.request.name(),
         seed: trial.request.seed,
@@ -94,7 +96,26 @@ fn one(run: &RunDir, state: &State, trial: &TrialState, missing: &mut Vec<String
         },
         train_s: trial.train_seconds(),
         predictions,
+        saliency,
     }
+}
+
+/// Where the network looks, as far as it was looked.
+fn saliency(run: &RunDir, trial: &TrialState, missing: &mut Vec<String>) -> Option<Saliency> {
+    let name = trial.request.name();
+    let file = saliency_file(&name);
+    let text = match fs::read(run.file(&file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        read => read.map_err(|why| why.to_string()),
+    };
+    let read = text.and_then(|text| serde_json::from_slice(&text).map_err(|why| why.to_string()));
+    let mut found: Saliency = match read {
+        Ok(found) => found,
+        Err(why) => Saliency { problem: Some(why), ..Saliency::default() },
+    };
+    let why = found.problem.take();
+    missing.extend(why.iter().map(|why| format!("{name}: no saliency maps, because {why}")));
+    why.is_none().then_some(found)
 }
 
 fn epoch(report: &EpochReport) -> Epoch {

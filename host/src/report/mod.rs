@@ -8,13 +8,14 @@ mod comparison;
 mod group;
 mod method;
 mod network;
+mod one_shot;
 mod prediction;
 mod run;
 
 use std::collections::BTreeSet;
 
 use nashost_plugin_api::metric::Direction;
-use nashost_report::data::{Metric, ReportData};
+use nashost_report::data::{Attribution, Metric, ReportData};
 
 use crate::{
     error::Result,
@@ -68,7 +69,13 @@ pub(crate) fn of(runs: &[(&RunDir, &State)]) -> ReportData {
                 data.baselines.push(baseline);
             }
         }
-        data.runs.push(run::of(run, state, missing));
+        let told = state.search.as_ref().map(one_shot::told).transpose();
+        let told = told.map_err(|why| missing.push(why)).ok().flatten().unwrap_or_default();
+        let of_run = |attribution| Attribution { run: run.short_id().to_owned(), ..attribution };
+        data.attributions.extend(told.attributions.into_iter().map(of_run));
+        let mut drawn = run::of(run, state, missing);
+        drawn.search.iter_mut().for_each(|search| search.counts.clone_from(&told.counts));
+        data.runs.push(drawn);
     }
     tell_apart(&mut data);
     data

@@ -5,6 +5,7 @@ use std::fs;
 use nashost_plugin_api::{architecture::Spec, dataset::Part, metric::Direction};
 use nashost_report::data::{self, Fact, Plugin, Search};
 
+use super::one_shot;
 use crate::{
     error::Result,
     pipeline::RUN_CONFIG,
@@ -37,6 +38,7 @@ pub(super) fn of(run: &RunDir, state: &State, mut missing: Vec<String>) -> data:
         dataset: ready.map(|ready| ready.dataset.id.clone()).unwrap_or_default(),
         source: ready.map(|ready| ready.info.source.clone()).unwrap_or_default(),
         labels: state.labels().to_vec(),
+        normal_label: ready.and_then(|ready| ready.info.normal_label.clone()),
         parts: parts(state),
         search,
         times: times(state),
@@ -89,6 +91,8 @@ fn search(run: &RunDir, search: &SearchState, missing: &mut Vec<String>) -> Sear
         costs: Vec::new(),
         chosen: None,
         reason: best.map(|best| best.reason.clone()).unwrap_or_default(),
+        phases: one_shot::phases(search),
+        counts: Vec::new(),
     };
     if let Err(error) = add_candidates(&mut drawn, run, best.map(|best| &best.spec)) {
         missing.push(format!("the search is not drawn: {}", error.message));

@@ -1,6 +1,7 @@
 //! The run directory: its name, its place, how it is found again.
 
 use std::{
+    collections::BTreeSet,
     fs, hash,
     hash::{BuildHasher as _, Hasher as _},
     io,
@@ -125,6 +126,28 @@ impl RunDir {
     ///
     /// Fails if there is no such run (with the nearest name) or there are several.
     pub fn open(run: &str, out: &Path) -> Result<Self> {
+        Self::find(run, out, &mut None)
+    }
+
+    /// Finds several runs as [`RunDir::open`] does, each once. The folder is listed once at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::open`], at the first name that does not lead to one run.
+    pub fn open_all(names: &[String], out: &Path) -> Result<Vec<Self>> {
+        let (mut listed, mut seen) = (None, BTreeSet::new());
+        let mut found = Vec::new();
+        for name in names {
+            let run = Self::find(name, out, &mut listed)?;
+            if seen.insert(run.path.clone()) {
+                found.push(run);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Finds `run`; `listed` are the runs in `out`, once they were needed.
+    fn find(run: &str, out: &Path, listed: &mut Option<Vec<Self>>) -> Result<Self> {
         if run == LATEST {
             let path = fs::canonicalize(out.join(LATEST)).map_err(|_| {
                 not_found(format!("{} leads to no run", out.join(LATEST).display()))
@@ -135,14 +158,17 @@ impl RunDir {
         if run.contains('/') {
             return Self::at(PathBuf::from(run));
         }
-        let runs = Self::list(out)?;
+        if listed.is_none() {
+            *listed = Some(Self::list(out)?);
+        }
+        let runs = listed.as_deref().unwrap_or_default();
         let matches: Vec<&Self> =
             runs.iter().filter(|r| r.short_id().starts_with(run) || r.id().starts_with(run)).collect();
         match matches[..] {
             _ if run.is_empty() => Err(not_found("the name of the run is empty")),
             [one] => Ok(one.clone()),
             [] if Self::is_run(Path::new(run)) => Self::at(PathBuf::from(run)),
-            [] => Err(nearest(run, &runs, out)),
+            [] => Err(nearest(run, runs, out)),
             _ => {
                 let ids: Vec<_> = matches.iter().map(|r| r.id()).collect();
                 Err(not_found(format!("`{run}` is the beginning of several runs: {}", ids.join(", ")))
@@ -163,8 +189,9 @@ impl RunDir {
         };
         let mut runs = Vec::new();
         for entry in entries {
-            let path = entry.map_err(|e| io_error("read", out, &e))?.path();
-            if !path.is_symlink()
+            let entry = entry.map_err(|e| io_error("read", out, &e))?;
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir())
                 && Self::is_run(&path)
                 && path.file_name().is_some_and(|n| n.to_str().is_some())
             {

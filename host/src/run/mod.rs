@@ -7,6 +7,7 @@
 pub mod atomic;
 mod claim;
 pub mod compare;
+pub mod digest;
 mod dir;
 pub mod events;
 mod fault;

@@ -96,7 +96,7 @@ pub struct LabelDeLong {
 /// predictions do not give the recorded value; E0604 and E0605 if predictions cannot be read.
 pub fn on_images(
     runs: &[(RunDir, State)],
-    collected: &Collected<'_>,
+    collected: &Collected,
     pairs: &[Pair],
     group_of: &dyn Fn(&str) -> Option<String>,
     level: f64,
@@ -107,10 +107,12 @@ pub fn on_images(
         refused(format!("{} cannot be resampled; {known} can", collected.metric))
     })?;
     let mut test: Option<(PredictionTable, Truths)> = None;
-    let mut models: BTreeMap<&str, Vec<(&Done<'_>, Model)>> = BTreeMap::new();
+    let mut models: BTreeMap<&str, Vec<(&Done, Model)>> = BTreeMap::new();
     for done in &collected.trials {
-        let (dir, _) = &runs[done.run];
-        let path = dir.file(&done.test.predictions);
+        let (dir, state) = &runs[done.run];
+        let report = state.trials.get(&done.trial).and_then(|trial| trial.test());
+        let report = report.ok_or_else(|| refused(format!("run {} has changed", dir.short_id())))?;
+        let path = dir.file(&report.predictions);
         let table = PredictionTable::read(&path, group_of)?;
         let (first, truths) = &*test.get_or_insert_with(|| {
             let truths = truths(&table);
@@ -119,11 +121,11 @@ pub fn on_images(
         if first.truth() != table.truth() {
             return Err(refused("the trials were tested on different images".to_owned()));
         }
-        let model = Model { scores: table.scores().to_vec(), thresholds: done.test.thresholds.clone() };
+        let model = Model { scores: table.scores().to_vec(), thresholds: report.thresholds.clone() };
         let rows: Vec<usize> = (0..table.truth().len()).collect();
         let (again, recorded) = (
             endpoint.of(truths, &model, &rows),
-            done.test.test.overall.get(&collected.metric).and_then(|value| value.value),
+            report.test.overall.get(&collected.metric).and_then(|value| value.value),
         );
         if again.zip(recorded).is_none_or(|(again, recorded)| (again - recorded).abs() > ROUNDING) {
             let message = format!("{} give {again:?}, but {recorded:?} is recorded", path.display());
@@ -137,7 +139,7 @@ pub fn on_images(
     for pair in pairs {
         let of = |name: &str| models.get(name).map(Vec::as_slice).unwrap_or_default();
         let (first, second) = (of(&pair.method), of(&pair.against));
-        let bare = |models: &[(&Done<'_>, Model)]| models.iter().map(|(_, model)| model.clone()).collect();
+        let bare = |models: &[(&Done, Model)]| models.iter().map(|(_, model)| model.clone()).collect();
         let (a, b): (Vec<Model>, Vec<Model>) = (bare(first), bare(second));
         let drawn = difference(&truths, &clusters, endpoint, [&a, &b], settings)
             .map_err(|why| super::undefined("bootstrap over patients", &why))?;
@@ -164,11 +166,11 @@ pub fn on_images(
 fn by_seed(
     table: &PredictionTable,
     truths: &Truths,
-    first: &[(&Done<'_>, Model)],
-    second: &[(&Done<'_>, Model)],
+    first: &[(&Done, Model)],
+    second: &[(&Done, Model)],
     level: f64,
 ) -> Result<Vec<SeedOnImages>> {
-    let alone = |models: &'_ [(&Done<'_>, Model)], seed: u64| -> Option<usize> {
+    let alone = |models: &'_ [(&Done, Model)], seed: u64| -> Option<usize> {
         let mut same = models.iter().enumerate().filter(|(_, (done, _))| done.seed == seed);
         let (index, _) = same.next()?;
         same.next().is_none().then_some(index)

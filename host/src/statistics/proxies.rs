@@ -1,6 +1,6 @@
 //! Structures with their proxies and trained results, gathered from runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nashost_stats::proxy::Structures;
 
@@ -25,7 +25,10 @@ struct Known {
 ///
 /// E0903 if no trial has the metric.
 pub fn structures(runs: &[(RunDir, State)], wanted: Option<&str>) -> Result<(String, Structures)> {
-    let metric = metric_of(runs, wanted)?;
+    let trials = runs.iter().flat_map(|(_, state)| state.trials.values());
+    let tests = trials.filter_map(|trial| trial.test());
+    let known: BTreeSet<&str> = tests.flat_map(|test| test.test.overall.keys()).map(String::as_str).collect();
+    let metric = metric_of(&known, wanted)?;
     let found = structures_by(runs.iter().map(|(_, state)| state), &metric);
     Ok((metric, found))
 }
@@ -47,8 +50,7 @@ pub fn structures_by<'a>(states: impl IntoIterator<Item = &'a State>, metric: &s
             entry.proxies.extend(scores);
         }
     }
-    let names: std::collections::BTreeSet<&String> =
-        known.values().flat_map(|known| known.proxies.keys()).collect();
+    let names: BTreeSet<&String> = known.values().flat_map(|known| known.proxies.keys()).collect();
     let proxies = names.iter().map(|name| {
         let values = known.values().map(|known| known.proxies.get(*name).copied().flatten());
         ((*name).clone(), values.collect::<Vec<_>>())

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nashost_plugin_api::metric::Direction;
 use nashost_stats::comparison::Sample;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
     config::suggest,
     error::{Error, Exit, Result},
-    run::{RunDir, state::State, summary::HEADLINE, tables, trial::TestReport},
+    run::{RunDir, digest::Digest, summary::HEADLINE},
 };
 
 /// What counts as one method.
@@ -32,20 +33,20 @@ pub struct Trivial {
 
 /// A trial with a test result.
 #[derive(Debug, Clone)]
-pub struct Done<'a> {
+pub struct Done {
     /// Method, as [`Label`] says.
     pub method: String,
     /// Index of its run.
     pub run: usize,
+    /// Its number.
+    pub trial: u32,
     /// Its master seed.
     pub seed: u64,
-    /// The result.
-    pub test: &'a TestReport,
 }
 
 /// Results of all trials of some runs.
 #[derive(Debug, Clone)]
-pub struct Collected<'a> {
+pub struct Collected {
     /// The test metric.
     pub metric: String,
     /// Whether greater values are better.
@@ -55,37 +56,32 @@ pub struct Collected<'a> {
     /// Trivial predictors of the first run that has them.
     pub trivial: Vec<Trivial>,
     /// The trials behind the samples.
-    pub trials: Vec<Done<'a>>,
+    pub trials: Vec<Done>,
     /// What readers must know.
     pub notes: Vec<String>,
 }
 
-/// Finds and reads runs, each once.
+/// Finds runs, each once, and reads what `read` reads of them.
 ///
 /// # Errors
 ///
-/// Fails if there is no such run, or its events are damaged.
-pub fn read_all(names: &[String], out: &std::path::Path) -> Result<Vec<(RunDir, State)>> {
-    let mut runs: Vec<(RunDir, State)> = Vec::new();
-    for name in names {
-        let dir = RunDir::open(name, out)?;
-        if runs.iter().all(|(known, _)| known.path() != dir.path()) {
-            let state = tables::read(&dir)?;
-            runs.push((dir, state));
-        }
-    }
-    Ok(runs)
+/// Fails if there is no such run, or as `read` does.
+pub fn read_all<T: Send>(
+    names: &[String],
+    out: &std::path::Path,
+    read: impl Fn(&RunDir) -> Result<T> + Sync,
+) -> Result<Vec<(RunDir, T)>> {
+    let dirs = RunDir::open_all(names, out)?;
+    dirs.into_par_iter().map(|dir| read(&dir).map(|found| (dir, found))).collect()
 }
 
-/// Returns the metric to compare by: the one that is `wanted`, or the first headline metric there is.
+/// Returns the metric to compare by: the one that is `wanted`, or the first headline metric among the
+/// `known`.
 ///
 /// # Errors
 ///
 /// E0903 if no trial has it.
-pub fn metric_of(runs: &[(RunDir, State)], wanted: Option<&str>) -> Result<String> {
-    let reports = runs.iter().flat_map(|(_, state)| state.trials.values()).filter_map(|trial| trial.test());
-    let known: BTreeSet<&str> =
-        reports.flat_map(|test| test.test.overall.keys()).map(String::as_str).collect();
+pub fn metric_of(known: &BTreeSet<&str>, wanted: Option<&str>) -> Result<String> {
     let wanted = wanted.map(|name| name.strip_prefix("test.").unwrap_or(name));
     if known.is_empty() {
         let message = "no trial of these runs has a test result";
@@ -100,7 +96,7 @@ pub fn metric_of(runs: &[(RunDir, State)], wanted: Option<&str>) -> Result<Strin
         let error = Error::new(Exit::Usage, "E0903", format!("no trial has a test metric `{name}`"));
         error.help(match suggest::nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+            None => format!("there are {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
         })
     })
 }
@@ -112,45 +108,44 @@ pub fn metric_of(runs: &[(RunDir, State)], wanted: Option<&str>) -> Result<Strin
 /// # Errors
 ///
 /// E0903 if the runs have different labels, or no trial has the metric.
-pub fn collect<'a>(runs: &'a [(RunDir, State)], wanted: Option<&str>, label: Label) -> Result<Collected<'a>> {
-    let metric = metric_of(runs, wanted)?;
+pub fn collect(runs: &[(RunDir, Digest)], wanted: Option<&str>, label: Label) -> Result<Collected> {
+    let known = runs.iter().flat_map(|(_, run)| &run.metrics).map(String::as_str).collect();
+    let metric = metric_of(&known, wanted)?;
     same_labels(runs)?;
-    let splits: Vec<Option<&str>> =
-        runs.iter().map(|(_, state)| state.split.as_ref().map(|split| split.hash.as_str())).collect();
+    let splits: BTreeSet<Option<&String>> = runs.iter().map(|(_, run)| run.split.as_ref()).collect();
     let mut notes = Vec::new();
-    if splits.iter().collect::<BTreeSet<_>>().len() > 1 {
+    if splits.len() > 1 {
         notes.push(
             "the runs have different splits; only trials with the same split and seed are matched".to_owned(),
         );
     }
-    let (mut samples, mut trials): (Vec<Sample>, Vec<Done<'a>>) = (Vec::new(), Vec::new());
+    let (mut samples, mut trials): (Vec<Sample>, Vec<Done>) = (Vec::new(), Vec::new());
     let mut without: BTreeMap<String, usize> = BTreeMap::new();
-    for (index, (dir, state)) in runs.iter().enumerate() {
-        for trial in state.trials.values() {
+    for (index, (dir, run)) in runs.iter().enumerate() {
+        for trial in &run.trials {
             let method = match label {
-                Label::Method => trial.request.method.clone(),
-                Label::Run => format!("{}/{}", dir.short_id(), trial.request.method),
+                Label::Method => trial.method.clone(),
+                Label::Run => format!("{}/{}", dir.short_id(), trial.method),
             };
-            let value = trial.test().and_then(|test| Some((test, test.test.overall.get(&metric)?.value?)));
-            let Some((test, value)) = value else {
+            let Some(value) = run.value(trial, &metric) else {
                 *without.entry(method).or_default() += 1;
                 continue;
             };
-            let key = format!("{}/{}", splits[index].unwrap_or_default(), trial.request.seed);
+            let key = format!("{}/{}", run.split.as_deref().unwrap_or_default(), trial.seed);
             match samples.iter_mut().find(|sample| sample.method == method) {
                 Some(sample) => sample.results.push((Some(key), value)),
                 None => {
                     samples.push(Sample { method: method.clone(), results: vec![(Some(key), value)] });
                 }
             }
-            trials.push(Done { method, run: index, seed: trial.request.seed, test });
+            trials.push(Done { method, run: index, trial: trial.trial, seed: trial.seed });
         }
     }
     notes
         .extend(without.iter().map(|(method, trials)| format!("{method}: {trials} trials have no {metric}")));
-    let infos = runs.iter().filter_map(|(_, state)| state.started.as_ref());
-    let direction = infos
-        .flat_map(|(_, started)| &started.metrics)
+    let direction = runs
+        .iter()
+        .flat_map(|(_, run)| &run.outputs)
         .find(|info| info.name == metric && !info.per_label)
         .map_or(Direction::Higher, |info| info.direction);
     Ok(Collected {
@@ -163,21 +158,20 @@ pub fn collect<'a>(runs: &'a [(RunDir, State)], wanted: Option<&str>, label: Lab
     })
 }
 
-fn trivial(runs: &[(RunDir, State)], metric: &str) -> Vec<Trivial> {
-    let of = |state: &State| -> Vec<Trivial> {
-        let values = state.baselines.iter().filter_map(|baseline| {
-            let value = baseline.test.overall.get(metric)?.value?;
-            Some(Trivial { name: baseline.name.clone(), value })
+fn trivial(runs: &[(RunDir, Digest)], metric: &str) -> Vec<Trivial> {
+    let of = |run: &Digest| -> Vec<Trivial> {
+        let values = run.trivial.iter().filter_map(|(name, values)| {
+            Some(Trivial { name: name.clone(), value: (*values.get(metric)?)? })
         });
         values.collect()
     };
-    runs.iter().map(|(_, state)| of(state)).find(|found| !found.is_empty()).unwrap_or_default()
+    runs.iter().map(|(_, run)| of(run)).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-fn same_labels(runs: &[(RunDir, State)]) -> Result<()> {
-    let mut named = runs.iter().filter(|(_, state)| state.data.is_some());
-    let Some((first, state)) = named.next() else { return Ok(()) };
-    match named.find(|(_, other)| other.labels() != state.labels()) {
+fn same_labels(runs: &[(RunDir, Digest)]) -> Result<()> {
+    let mut named = runs.iter().filter(|(_, run)| run.labels.is_some());
+    let Some((first, run)) = named.next() else { return Ok(()) };
+    match named.find(|(_, other)| other.labels != run.labels) {
         None => Ok(()),
         Some((other, _)) => {
             let message = format!("runs {} and {} have different labels", first.short_id(), other.short_id());

@@ -18,8 +18,8 @@ mod tables;
 pub(crate) use self::{
     cell::Cell,
     config::StudyConfig,
-    execute::{Execution, execute},
+    execute::{Execution, Outcome, execute},
     folder::Folder,
     plan::Plan,
-    tables::{results_text, write as write_tables},
+    tables::{Written, results_text, write as write_tables},
 };

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use nashost_report::data::{Comparison, Method, ReportData};
+use nashost_report::{
+    Table,
+    data::{Comparison, Method, ReportData},
+};
 
 use super::{
     folder::Folder,
@@ -114,19 +117,34 @@ fn comparisons(summary: &StudySummary, dataset: &DatasetResult) -> Vec<Compariso
         .collect()
 }
 
-/// Writes `report.html`, or `report-DATASET.html` for each of several datasets.
+/// Writes `report.html` with its tables in Markdown and LaTeX, or `report-DATASET.html` and so on for each of
+/// several datasets. Answers what each shows, by the dataset's name.
 ///
 /// # Errors
 ///
-/// Fails if a page cannot be written; each is then whole, old or new.
-pub(super) fn write(folder: &Folder, summary: &StudySummary, made: &[Made]) -> Result<()> {
+/// Fails if a file cannot be written; each is then whole, old or new.
+pub(super) fn write(
+    folder: &Folder,
+    summary: &StudySummary,
+    made: &[Made],
+) -> Result<Vec<(String, ReportData)>> {
+    let mut pages = Vec::new();
     for dataset in &summary.datasets {
-        let file = match summary.datasets.len() {
-            1 => report::REPORT.to_owned(),
-            _ => format!("report-{}.html", dataset.dataset),
+        let name = |stem: &str, end: &str| match summary.datasets.len() {
+            1 => format!("{stem}.{end}"),
+            _ => format!("{stem}-{}.{end}", dataset.dataset),
         };
-        let page = nashost_report::html(&of(summary, dataset, made));
-        atomic::write(&folder.file(file), page.as_bytes())?;
+        let data = of(summary, dataset, made);
+        let tables = nashost_report::tables(&data);
+        let text = |form: fn(&Table) -> String| tables.iter().map(form).collect::<Vec<_>>().join("\n");
+        for (file, content) in [
+            (name("report", "html"), nashost_report::html(&data)),
+            (name("tables", "md"), text(Table::markdown)),
+            (name("tables", "tex"), text(Table::latex)),
+        ] {
+            atomic::write(&folder.file(file), content.as_bytes())?;
+        }
+        pages.push((dataset.dataset.clone(), data));
     }
-    Ok(())
+    Ok(pages)
 }

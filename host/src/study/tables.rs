@@ -1,6 +1,7 @@
 //! The derived files of a study, and its table for people.
 
 use comfy_table::{Cell as TextCell, CellAlignment, Table as TextTable, presets};
+use nashost_report::ReportData;
 
 use super::{
     cell::Cell,
@@ -19,6 +20,14 @@ use crate::{
     },
 };
 
+/// What a study's files say.
+pub(crate) struct Written {
+    /// The answer.
+    pub(crate) summary: StudySummary,
+    /// What the page of each dataset shows, by its name.
+    pub(crate) pages: Vec<(String, ReportData)>,
+}
+
 /// Sums the runs of a study up and writes `summary.json`, the pages and the tables.
 ///
 /// # Errors
@@ -29,7 +38,7 @@ pub(crate) fn write(
     study: &StudyConfig,
     cells: &[Cell],
     outcome: &Outcome,
-) -> Result<StudySummary> {
+) -> Result<Written> {
     let made = made(folder, cells)?;
     let summary = StudySummary::of(study, cells, &made, outcome);
     atomic::write(&folder.file("results.csv"), &results(&summary).to_csv())?;
@@ -37,8 +46,8 @@ pub(crate) fn write(
     atomic::write(&folder.file("comparisons.csv"), &comparisons(&summary).to_csv())?;
     atomic::write(&folder.file("proxies.csv"), &proxies(&summary).to_csv())?;
     atomic::write_json(&folder.file("summary.json"), &summary)?;
-    report::write(folder, &summary, &made)?;
-    Ok(summary)
+    let pages = report::write(folder, &summary, &made)?;
+    Ok(Written { summary, pages })
 }
 
 /// One row per dataset, method and metric, at the chosen point.

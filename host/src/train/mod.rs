@@ -24,7 +24,7 @@ pub use checkpoint::{BEST_MACRO_F1, BEST_SUBSET_ACCURACY, LAST};
 pub use error::{OUT_OF_MEMORY, is_out_of_memory};
 pub use fit::train;
 pub use job::{Job, Outcome, Resume, SAVE_EVERY, Score, Trained};
-pub use predict::predict;
+pub use predict::{images, predict};
 pub use state::{STATE, forget_state};
 pub use trainer::Trainer;
 

@@ -30,6 +30,16 @@ pub fn predict(
     probabilities(&logits).or_fail("predicting")
 }
 
+/// Returns the images `indices` of `store` as the network takes them, `N×C×H×W`, on `device`.
+///
+/// # Errors
+///
+/// Fails if the images do not fit the network, or the device's memory is full.
+pub fn images(network: &Network, store: &ImageStore, indices: &[usize], device: Device) -> Result<Tensor> {
+    let images = Images::new(store, indices, network.graph().input, device)?;
+    images.slice(0..indices.len() as i64).or_fail("normalising images")
+}
+
 /// Returns the logits of all `images`, images × labels, on their device.
 pub(super) fn logits(
     network: &Network,

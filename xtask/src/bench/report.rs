@@ -67,6 +67,7 @@ fn row(bench: &Bench, name: &str, case: &Case) -> anyhow::Result<Row> {
     row.met = match goal {
         Goal::Ratio(least) => row.ratio().map(|ratio| ratio >= least),
         Goal::Seconds(most) => Some(row.ours.median <= most),
+        Goal::Within(seconds, mib) => row.ours.peak_mib.map(|peak| row.ours.median <= seconds && peak <= mib),
         Goal::Open => None,
     };
     Ok(row)
@@ -96,6 +97,7 @@ fn table(rows: &[Row]) -> String {
         let goal = match row.goal {
             Goal::Ratio(least) => format!("≥ {least}×"),
             Goal::Seconds(most) => format!("≤ {}", duration(most)),
+            Goal::Within(seconds, mib) => format!("≤ {}, {mib:.0} MiB", duration(seconds)),
             Goal::Open => "–".to_owned(),
         };
         let met = row.met.map_or("–", |met| if met { "yes" } else { "**no**" });
@@ -171,6 +173,20 @@ mod tests {
         let missed = measured("plugin-call", &line("2.1e-6")).unwrap();
         assert_eq!(missed[0].met, Some(false));
         assert!(table(&missed).contains("| ≤ 2.000 µs | **no** | 10 MiB |"), "{}", table(&missed));
+    }
+
+    #[test]
+    fn a_goal_of_time_and_memory_needs_both() {
+        let line = |seconds: f64, mib: f64| {
+            format!(r#"{{"name":"x","side":"ours","seconds":[{seconds}],"peak_mib":{mib}}}"#)
+        };
+        let met = |seconds, mib| measured("records", &line(seconds, mib)).unwrap()[0].met;
+        assert_eq!(
+            [met(1.9, 470.0), met(2.1, 470.0), met(1.9, 480.0)],
+            [Some(true), Some(false), Some(false)]
+        );
+        let silent = measured("records", r#"{"name":"x","side":"ours","seconds":[1.0]}"#).unwrap();
+        assert_eq!(silent[0].met, None, "a side that does not tell its memory leaves the goal open");
     }
 
     #[test]

@@ -3,12 +3,16 @@
 
 mod axis;
 pub(crate) mod forest;
+mod stacked;
 mod thin;
 
 use maud::{Markup, html};
 
-pub(crate) use self::axis::{Axis, extent};
 use self::thin::{thin_line, thin_points};
+pub(crate) use self::{
+    axis::{Axis, extent},
+    stacked::stacked,
+};
 use crate::curve::Points;
 
 /// Width of a chart in its own units; about one CSS pixel each.

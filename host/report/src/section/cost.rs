@@ -6,7 +6,7 @@ use super::Section;
 use crate::{
     data::{ReportData, Run, Times},
     number,
-    plot::{self, WIDTH, look, short},
+    plot::{self, look},
     table::{Cell, Table},
 };
 
@@ -65,36 +65,11 @@ fn parts(times: &Times) -> [(&'static str, f64); 5] {
     ]
 }
 
-/// One stacked bar.
 fn times(run: &Run) -> Markup {
-    let parts = parts(&run.times);
-    let sum: f64 = parts.iter().map(|(_, seconds)| seconds).sum::<f64>().max(f64::MIN_POSITIVE);
-    let mut left = 0.0;
-    let bars: Vec<_> = parts
-        .iter()
-        .map(|(name, seconds)| {
-            let begin = left;
-            left += seconds / sum * WIDTH;
-            (*name, *seconds, begin, left - begin)
-        })
-        .collect();
-    let words: Vec<_> = parts.iter().map(|(name, s)| format!("{name} {}", number::duration(*s))).collect();
-    html! {
-        figure {
-            h4 { (run.name) ", run " (run.id) ": " (number::duration(run.times.total_s)) }
-            svg role="img" aria-label=(format!("Time of run {}: {}", run.id, words.join(", "))) viewBox=(format!("0 0 {WIDTH} 28")) {
-                desc { (words.join(", ")) }
-                @for (index, (name, seconds, x, width)) in bars.iter().enumerate() {
-                    rect class={ "bar " (look(index)) } x=(short(*x)) y="2" width=(short(*width)) height="24" {
-                        title { (name) ": " (number::duration(*seconds)) }
-                    }
-                }
-            }
-            figcaption {
-                (words.join(", ")) "."
-                @if run.times.gpu_h > 0.0 { " GPU: " (number::fixed(run.times.gpu_h, 2)) " h." }
-                " Trainings side by side add up to more than the clock shows."
-            }
-        }
-    }
+    let title = format!("{}, run {}: {}", run.name, run.id, number::duration(run.times.total_s));
+    let note = html! {
+        @if run.times.gpu_h > 0.0 { " GPU: " (number::fixed(run.times.gpu_h, 2)) " h." }
+        " Trainings side by side add up to more than the clock shows."
+    };
+    plot::stacked(&title, &parts(&run.times), &note)
 }

@@ -3,15 +3,20 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
+use nashost_stats::delong::Auroc;
 
 use super::{Section, label_names, method_key};
 use crate::{
-    data::ReportData,
+    data::{LabelResult, Method, ReportData, Value},
     number,
     plot::{Axis, forest, look},
     table::{Cell, Table},
 };
 
+/// The metric that has an interval of its own for each label.
+const AUROC: &str = "auroc";
+/// Level of that interval.
+const LEVEL: f64 = 0.95;
 /// Columns, as far as the run has them.
 const PREFERRED: [&str; 7] =
     ["auroc", "average_precision", "f1", "recall", "specificity", "precision", "mcc"];
@@ -52,14 +57,32 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
     })
 }
 
+/// A value of a label. The area under the ROC curve has DeLong's interval where the predictions are known:
+/// the mean of its ends over the trials. It takes images as independent.
+fn value(method: &Method, result: &LabelResult, metric: &str) -> Option<Value> {
+    let value = result.values.get(metric)?.clone();
+    if metric != AUROC || value.ci95.is_some() || value.mean.is_none() {
+        return Some(value);
+    }
+    let each = method.predictions(&result.label).map(|(_, scores)| {
+        Auroc::of(&scores.scores, &scores.truth).and_then(|area| area.interval(LEVEL)).ok()
+    });
+    let each: Option<Vec<[f64; 2]>> = each.collect();
+    let each = each.filter(|each| !each.is_empty());
+    let end =
+        |each: &[[f64; 2]], end: usize| each.iter().map(|ends| ends[end]).sum::<f64>() / each.len() as f64;
+    Some(Value { ci95: each.map(|each| [end(&each, 0), end(&each, 1)]), ..value })
+}
+
 /// A metric of each label, methods side by side.
 fn figure(data: &ReportData, metric: &str, chance: Option<f64>, meaning: &str) -> Markup {
     let mut rows = Vec::new();
     for label in label_names(data) {
         for (index, method) in data.methods.iter().enumerate() {
             let Some(result) = method.labels.iter().find(|result| result.label == label) else { continue };
-            let value = result.values.get(metric);
-            let mean = value.and_then(|value| value.mean);
+            let value = value(method, result, metric);
+            let mean = value.as_ref().and_then(|value| value.mean);
+            let interval = value.as_ref().and_then(|value| value.ci95);
             let support = result.support.map(|n| format!(" (n = {n})")).unwrap_or_default();
             let method = if data.methods.len() > 1 { format!(" · {}", method.name) } else { String::new() };
             rows.push(forest::Row {
@@ -67,8 +90,8 @@ fn figure(data: &ReportData, metric: &str, chance: Option<f64>, meaning: &str) -
                 text: mean.map_or_else(|| "undefined".to_owned(), |mean| number::fixed(mean, 3)),
                 class: look(index),
                 value: mean,
-                interval: None,
-                seeds: value.map(|value| value.per_seed.clone()).unwrap_or_default(),
+                interval,
+                seeds: value.map(|value| value.per_seed).unwrap_or_default(),
             });
         }
     }
@@ -79,7 +102,10 @@ fn figure(data: &ReportData, metric: &str, chance: Option<f64>, meaning: &str) -
         &Axis::share(title.as_str()),
         chance,
         &rows,
-        &html! { (meaning) " Dot: mean over seeds; ticks: single seeds. n: test images with the finding." },
+        &html! {
+            (meaning) " Dot: mean over seeds; ticks: single seeds. n: test images with the finding."
+            @if metric == AUROC { " Bar: 95 % interval (DeLong), as if every image were of another patient." }
+        },
     )
 }
 
@@ -91,8 +117,9 @@ pub(super) fn table(data: &ReportData) -> Table {
     let mut table = Table::new(
         "per-label",
         "Test results of each label",
-        "Means over the seeds; ± is the standard deviation over them. – is undefined: the finding is in no or in every \
-         image, or was never predicted.",
+        "Means over the seeds; ± is the standard deviation over them. Beside AUROC: DeLong’s 95 % interval, as if every \
+         image were of another patient; none where all images are ranked rightly, which of few images is no certainty. \
+         – is undefined: the finding is in no or in every image, or was never predicted.",
     )
     .text_column("Label")
     .text_column("Method")
@@ -104,10 +131,34 @@ pub(super) fn table(data: &ReportData) -> Table {
         for method in &data.methods {
             let Some(result) = method.labels.iter().find(|result| result.label == label) else { continue };
             let support = result.support.map_or_else(|| Cell::Undefined(String::new()), Cell::Count);
-            let values = metrics.iter().map(|metric| Cell::value(result.values.get(*metric)));
+            let values = metrics.iter().map(|metric| Cell::value(value(method, result, metric).as_ref()));
             let start = [Cell::Text(label.to_owned()), Cell::Text(method.name.clone()), support];
             table.row(start.into_iter().chain(values));
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_area_under_the_curve_has_an_interval_where_predictions_are_known() {
+        let mut method = testing::report().methods.swap_remove(0);
+        let mut result = method.labels[0].clone();
+        let bare = Value { mean: Some(0.8), ..Value::default() };
+        result.values = [("auroc".to_owned(), bare.clone()), ("f1".to_owned(), bare)].into();
+        let scores = &method.trials[0].predictions[0];
+        let expected = Auroc::of(&scores.scores, &scores.truth).unwrap().interval(0.95).unwrap();
+        assert_eq!(value(&method, &result, "auroc").unwrap().ci95, Some(expected));
+        assert_eq!(value(&method, &result, "f1").unwrap().ci95, None);
+        // A second trial that ranks everything rightly has no interval, so their mean has none.
+        let mut perfect = method.trials[0].clone();
+        perfect.predictions[0].scores =
+            perfect.predictions[0].truth.iter().map(|truth| f64::from(u8::from(*truth))).collect();
+        method.trials.push(perfect);
+        assert_eq!(value(&method, &result, "auroc").unwrap().ci95, None);
+    }
 }

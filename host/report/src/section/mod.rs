@@ -11,6 +11,8 @@ mod headline;
 mod labels;
 mod learning;
 mod provenance;
+mod published;
+mod saliency;
 mod search;
 mod subgroup;
 
@@ -23,6 +25,9 @@ use crate::{
     plot,
     table::Table,
 };
+
+pub use self::published::{StudyCell, study_cells};
+pub(crate) use self::{attribution::Unit, saliency::has_pictures};
 
 /// A part of the page.
 pub(crate) struct Section {
@@ -46,6 +51,7 @@ pub(crate) fn all(data: &ReportData) -> Vec<Section> {
         curves::section(data),
         decisions::section(data),
         calibration::section(data),
+        saliency::section(data),
         subgroup::section(data),
         search::section(data),
         attribution::section(data),
@@ -63,10 +69,20 @@ pub fn tables(data: &ReportData) -> Vec<Table> {
     tables.extend(compare::tables(data));
     tables.push(labels::table(data));
     tables.push(decisions::table(data));
+    tables.push(saliency::pointing(data));
+    tables.push(saliency::randomised(data));
     tables.push(subgroup::table(data));
+    tables.push(search::table(data));
+    tables.push(attribution::table(data));
     tables.push(cost::table(data));
+    tables.extend(published::tables(data));
     tables.retain(|table| !table.rows.is_empty());
     tables
+}
+
+/// Whether a table is for whoever asks for it by name: long, or told better by another.
+pub(crate) fn is_appendix(table: &Table) -> bool {
+    table.id == attribution::TABLE || published::is_published(table)
 }
 
 /// Names of all labels, each once, in the order in which methods bring them.

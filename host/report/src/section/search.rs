@@ -6,7 +6,8 @@ use super::{Section, count};
 use crate::{
     data::{ReportData, Run, Search},
     number,
-    plot::{Axis, Plot, extent},
+    plot::{self, Axis, Plot, extent, look},
+    table::{Cell, Table},
 };
 
 pub(super) fn section(data: &ReportData) -> Option<Section> {
@@ -25,8 +26,9 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
                     "image size and number of labels gets the same structure." }
             }
             (facts(search))
+            @if !search.phases.is_empty() { (work(run, search)) }
             div.figures {
-                (progress(search))
+                @if !search.values.is_empty() { (progress(search)) }
                 @if search.costs.iter().any(Option::is_some) { (proxy(search)) }
             }
         } },
@@ -44,12 +46,54 @@ fn facts(search: &Search) -> Markup {
         dl {
             dt { "Strategy" } dd { (search.strategy) ", in the space " (search.space) }
             dt { "Score" } dd { (search.metric) ", " (if search.higher_is_better { "larger" } else { "smaller" }) " is better" }
-            dt { "Candidates" } dd { (count(scored, "scored structure")) }
+            @if search.phases.is_empty() { dt { "Candidates" } dd { (count(scored, "scored structure")) } }
             dt { "Limits" } dd { (list(limits)) }
             dt { "Rejected" } dd { (list(rejected)) }
             @if !search.reason.is_empty() { dt { "Chosen because" } dd { (search.reason) } }
         }
     }
+}
+
+/// What the steps of a one-shot search took.
+fn work(run: &Run, search: &Search) -> Markup {
+    let parts: Vec<(&str, f64)> =
+        search.phases.iter().map(|phase| (phase.name.as_str(), phase.seconds)).collect();
+    html! {
+        (table_of([(run, search)]).markup())
+        @if !search.counts.is_empty() {
+            dl { @for count in &search.counts {
+                dt { (number::heading(&count.name)) } dd { (number::grouped(count.count)) }
+            } }
+        }
+        (plot::key(parts.iter().enumerate().map(|(index, (name, _))| (look(index), *name))))
+        div.figures { (plot::stacked(&format!("Time of the search of run {}", run.id), &parts, &html! {})) }
+    }
+}
+
+pub(super) fn table(data: &ReportData) -> Table {
+    table_of(data.runs.iter().filter_map(|run| Some((run, run.search.as_ref()?))))
+}
+
+fn table_of<'a>(searches: impl IntoIterator<Item = (&'a Run, &'a Search)>) -> Table {
+    let mut table = Table::new("search-work", "Work of the search, by kind of step", "")
+        .text_column("Run")
+        .text_column("Step")
+        .column("Steps")
+        .column("Time (s)")
+        .column("Share of the time");
+    for (run, search) in searches {
+        let sum: f64 = search.phases.iter().map(|phase| phase.seconds).sum();
+        for phase in &search.phases {
+            table.row([
+                Cell::Text(run.id.clone()),
+                Cell::Text(phase.name.clone()),
+                Cell::Count(phase.steps),
+                Cell::Number(phase.seconds, 1),
+                Cell::number((sum > 0.0).then(|| phase.seconds / sum), 3),
+            ]);
+        }
+    }
+    table
 }
 
 fn progress(search: &Search) -> Markup {

@@ -20,7 +20,9 @@ pub use run::{
     CleanArgs, RebuildArgs, RepeatArgs, ResumeArgs, RunArgs, RunsArgs, ScoreArgs, ShowArgs, WorkerArgs,
 };
 
-pub use stats::{ByArg, CompareArgs, PlanArgs, ProxyCheckArgs, ReproduceCommand, StatsArgs, TestArg};
+pub use stats::{
+    ByArg, CompareArgs, PlanArgs, ProxyCheckArgs, ReproduceCommand, ReproduceStudyArgs, StatsArgs, TestArg,
+};
 pub use study::{StudyArgs, StudyCellArgs};
 
 use std::{ffi::OsString, path::PathBuf};

@@ -150,5 +150,23 @@ pub struct ProxyCheckArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum ReproduceCommand {
     /// The 2023 study's p-values and table cells, recomputed from its own published files.
-    Study,
+    Study(ReproduceStudyArgs),
+}
+
+/// Arguments of `reproduce study`.
+#[derive(Debug, Clone, Args)]
+pub struct ReproduceStudyArgs {
+    /// A study of one's own, such as `examples/paper/quick.toml`: its runs that are not there yet are made, and
+    /// its results stand beside the published ones.
+    #[arg(value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder that studies are in.
+    #[arg(long, env = "NASHOST_STUDIES", default_value = "studies", value_name = "DIR")]
+    pub studies: PathBuf,
+    /// Runs side by side.
+    #[arg(short, long, env = "NASHOST_JOBS", default_value_t = 1, value_name = "N")]
+    pub jobs: usize,
+    /// Goes on after a run has failed.
+    #[arg(long, env = "NASHOST_KEEP_GOING", value_parser = FalseyValueParser::new())]
+    pub keep_going: bool,
 }

@@ -13,6 +13,14 @@ const FIELD: &str = ",\"check\":\"";
 /// The eight digits, the quote and the brace.
 const DIGITS: usize = 8;
 const END: &str = "\"}";
+/// Bytes of a line's checksum with the line end.
+pub(super) const END_OF_LINE: usize = FIELD.len() + DIGITS + END.len() + 1;
+
+/// The digits of the checksum that `end` of a file closes with, if it is the end of a whole line.
+pub(super) fn check_of_end(end: &[u8]) -> Option<&str> {
+    let digits = end.strip_prefix(FIELD.as_bytes())?.strip_suffix(b"\n")?.strip_suffix(END.as_bytes())?;
+    std::str::from_utf8(digits).ok().filter(|digits| digits.len() == DIGITS)
+}
 
 fn check(body: &[u8]) -> String {
     Sha256::digest(body)[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()

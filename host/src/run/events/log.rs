@@ -2,9 +2,11 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     Candidate, Record, RunEvent, VERSION,
@@ -177,6 +179,33 @@ pub fn candidates(path: &Path) -> Result<impl Iterator<Item = Result<Candidate>>
     }))
 }
 
+/// The length of a log and the checksum of its last line. A log is only ever appended to, so equal stamps
+/// of one log mean equal events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    bytes: u64,
+    check: String,
+}
+
+impl Stamp {
+    /// Reads the stamp of the log at `path`; there is none if its last line is torn, or it has no line.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
+        let read = || {
+            let mut file = File::open(path)?;
+            let bytes = file.metadata()?.len();
+            let mut end = vec![0; bytes.min(codec::END_OF_LINE as u64) as usize];
+            file.seek(SeekFrom::End(-(end.len() as i64)))?;
+            file.read_exact(&mut end)?;
+            Ok(codec::check_of_end(&end).map(|check| Self { bytes, check: check.to_owned() }))
+        };
+        read().map_err(|e| io_error("read", path, &e))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -244,6 +273,24 @@ mod tests {
             }
             assert_eq!(fs::read_to_string(&path).unwrap(), bytes, "a damaged log is left as it is");
         }
+    }
+
+    #[test]
+    fn a_stamp_changes_with_every_event_and_a_torn_line_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut log = EventLog::create(&path).unwrap();
+        assert_eq!(Stamp::of(&path).unwrap(), None);
+        let mut seen = Vec::new();
+        for message in ["a", "b", "b"] {
+            log.append(vec![RunEvent::Warning { message: message.to_owned() }]).unwrap();
+            let stamp = Stamp::of(&path).unwrap().unwrap();
+            assert!(!seen.contains(&stamp));
+            seen.push(stamp);
+        }
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(Stamp::of(&path).unwrap(), None);
     }
 
     #[test]

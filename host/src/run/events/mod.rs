@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::log::{EventLog, Reader, candidates};
+pub use self::log::{EventLog, Reader, Stamp, candidates};
 use super::{
     claim::Ending,
     time::Timestamp,

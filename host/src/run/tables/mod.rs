@@ -18,6 +18,7 @@ pub(super) use self::archs::file as arch_file;
 pub use self::table::{Cell, Table};
 use super::{
     atomic,
+    digest::Digest,
     dir::RunDir,
     events::{self, Reader},
     state::State,
@@ -51,6 +52,7 @@ pub(super) fn write_small(run: &RunDir, state: &State) -> Result<()> {
     }
     one_shot::write(run, state)?;
     archs::write(run, state)?;
+    Digest::write(run, state)?;
     atomic::write_json(&run.file(TIMES), &Times::of(state))?;
     atomic::write_json(&run.file(SUMMARY), &Summary::of(state))
 }

@@ -20,9 +20,10 @@ fn finished(out: &Path) -> RunDir {
     dir
 }
 
-const DERIVED: [&str; 7] = [
+const DERIVED: [&str; 8] = [
     "archs/T0001.json",
     "archs/T0002.json",
+    "digest.json",
     "epochs.csv",
     "results.csv",
     "search.csv",

@@ -118,6 +118,51 @@ fn method_of(row: &str) -> &str {
     }
 }
 
+/// Names that `examples/paper` gives to the methods of the rows.
+const NAMES: [(&str, &str); 5] = [
+    ("DeepMAD", "deepmad"),
+    ("ShapleyNAS", "shapleynas"),
+    ("ZenNAS", "zennas"),
+    ("ResNet", "resnet50"),
+    ("ResNetPre", "resnet50-imagenet"),
+];
+
+/// A printed cell beside a value of a study of one's own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Beside {
+    /// The printed cell.
+    #[serde(flatten)]
+    pub cell: Cell,
+    /// Our value, in percent; none if the study does not have it.
+    pub ours: Option<f64>,
+    /// Our 95 % interval, in percent.
+    pub interval: Option<[f64; 2]>,
+    /// What follows.
+    pub verdict: &'static str,
+}
+
+/// Puts the printed cells beside the values that `ours` answers for a dataset (`neck`, `elbow`), a method as
+/// `examples/paper` names it, and a column: a value with its interval, in percent.
+pub fn beside(
+    cells: Vec<Cell>,
+    ours: impl Fn(&str, &str, &str) -> Option<(f64, Option<[f64; 2]>)>,
+) -> Vec<Beside> {
+    let put = |cell: Cell| {
+        let method = NAMES.iter().find(|(name, _)| *name == method_of(&cell.row)).map(|(_, ours)| *ours);
+        let found = method.and_then(|method| ours(&cell.site.to_lowercase(), method, &cell.column));
+        let interval = found.and_then(|(_, interval)| interval);
+        let verdict = match (found, interval) {
+            (None, _) => "not made",
+            (Some(_), Some([low, _])) if cell.printed < low => "printed value below our interval",
+            (Some(_), Some([_, high])) if cell.printed > high => "printed value above our interval",
+            (Some(_), Some(_)) => "printed value within our interval",
+            (Some(_), None) => "no interval",
+        };
+        Beside { ours: found.map(|(value, _)| value), interval, verdict, cell }
+    };
+    cells.into_iter().map(put).collect()
+}
+
 /// Says for each row of the printed tables whether its cells are those of one model.
 pub fn rows(cells: &[Cell]) -> Vec<RowVerdict> {
     let mut rows: Vec<RowVerdict> = Vec::new();
@@ -154,5 +199,31 @@ mod tests {
         let rows = rows(&cells);
         let mixed = rows.iter().filter(|row| row.one_checkpoint.is_empty()).count();
         assert_eq!((rows.len(), mixed), (18, 8));
+    }
+
+    #[test]
+    fn printed_cells_stand_beside_those_of_the_same_site_method_and_column() {
+        let ours = |dataset: &str, method: &str, column: &str| match (dataset, method, column) {
+            ("neck", "deepmad", "accuracy") => Some((30.0, Some([20.0, 35.0]))),
+            ("elbow", "resnet50-imagenet", "normal_tpr") => Some((50.0, None)),
+            _ => None,
+        };
+        let found = beside(cells(), ours);
+        assert_eq!(found.len(), 126);
+        let made: Vec<_> = found
+            .iter()
+            .filter(|beside| beside.ours.is_some())
+            .map(|beside| (beside.cell.row.as_str(), beside.cell.column.as_str(), beside.verdict))
+            .collect();
+        // Printed: 27.66 and 37.234.
+        assert_eq!(
+            made,
+            [
+                ("DeepMAD (1)", "accuracy", "printed value within our interval"),
+                ("DeepMAD (2)", "accuracy", "printed value above our interval"),
+                ("Pretrained ResNet", "normal_tpr", "no interval"),
+            ]
+        );
+        assert!(cells().iter().all(|cell| NAMES.iter().any(|(name, _)| *name == method_of(&cell.row))));
     }
 }

@@ -1,6 +1,7 @@
 //! The strategy `shapleynas`: a supernet is trained, its operations are valued, a network is derived.
 
 mod config;
+mod report;
 mod samples;
 
 use std::collections::BTreeMap;
@@ -167,7 +168,7 @@ impl OneShot for ShapleyNas {
     fn step(&mut self, samples: &mut dyn Samples) -> PluginResult<StepReport> {
         let begun = self.begun.as_mut().ok_or(StrategyError::NotBegun)?;
         let mut shared = Shared { host: samples, targets: &begun.targets, division: begun.division };
-        Ok(report(&begun.search.step(&mut shared)?))
+        Ok(told(&begun.search.step(&mut shared)?))
     }
 
     fn details(&self) -> PluginResult<Value> {
@@ -175,20 +176,21 @@ impl OneShot for ShapleyNas {
         if !begun.search.is_finished() {
             return Err(StrategyError::NotOver.into());
         }
-        let genotype = begun.genotype()?;
+        let (genotype, found) = (begun.genotype()?, begun.search.result());
         Ok(json!({
             "genotype": genotype,
             "genotype_text": genotype.to_string(),
             "operations": nashost_cells::SEARCHED,
             "settings": begun.search.config(),
             "supernet": begun.search.geometry(),
-            "search": begun.search.result(),
+            "report": report::report(&found, &genotype),
+            "search": found,
         }))
     }
 }
 
 /// What the host shows and records of a step.
-fn report(step: &Step) -> StepReport {
+fn told(step: &Step) -> StepReport {
     let phase = match step.what {
         What::Training => "weights",
         What::Walk => "walk",

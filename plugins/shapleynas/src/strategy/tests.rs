@@ -117,3 +117,49 @@ fn what_cannot_be_searched_is_refused_before_the_first_step() {
     assert_eq!(early.result().unwrap_err().to_string(), "the search is not over");
     assert_eq!(early.details().unwrap_err().to_string(), "the search is not over");
 }
+
+#[test]
+fn the_report_has_every_value_and_the_derived_cells() {
+    let mut search = strategy(json!({"epochs": 3}));
+    search.begin(&task(8), &mut Noise).unwrap();
+    finish(&mut search);
+    let details = search.details().unwrap();
+    let history = details["search"]["history"].as_array().unwrap();
+    let [normal, reduce] = &details["report"]["attributions"].as_array().unwrap()[..] else { panic!() };
+    assert_eq!(normal["steps"], json!([2, 3]), "the epochs after the warm-up");
+    for (place, cell) in [normal, reduce].into_iter().enumerate() {
+        let operations = cell["operations"].as_array().unwrap();
+        assert_eq!(operations.len(), 14 * 7);
+        for (index, operation) in operations.iter().enumerate() {
+            let player = place * 14 * 7 + index;
+            for (step, record) in history.iter().enumerate() {
+                assert_eq!(operation["values"][step], record["values"]["mean"][player]);
+                assert_eq!(operation["standard_errors"][step], record["values"]["error"][player]);
+            }
+        }
+        // What the drawing shows is what is marked as derived, and what the genotype says.
+        let key = ["normal", "reduce"][place];
+        let drawn: Vec<_> = cell["cell"]["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|node| node["edges"].as_array().unwrap())
+            .map(|edge| (edge["edge"].clone(), edge["operation"].clone()))
+            .collect();
+        let genotype = details["genotype"][key].as_array().unwrap();
+        let named: Vec<_> = genotype.iter().map(|edge| edge[0].clone()).collect();
+        assert_eq!(drawn.iter().map(|(_, operation)| operation.clone()).collect::<Vec<_>>(), named);
+        let mut chosen: Vec<_> = operations
+            .iter()
+            .filter(|operation| operation["chosen"] == true)
+            .map(|operation| (operation["edge"].to_string(), operation["operation"].to_string()))
+            .collect();
+        let mut drawn: Vec<_> = drawn.iter().map(|(e, o)| (e.to_string(), o.to_string())).collect();
+        chosen.sort();
+        drawn.sort();
+        assert_eq!(chosen, drawn);
+    }
+    assert_eq!(normal["operations"][7]["edge"], "k−1 → 2");
+    assert_eq!(normal["operations"][13 * 7]["edge"], "4 → 5");
+    assert_eq!(details["report"]["counts"][0]["count"], details["search"]["cost"]["training"]);
+}
