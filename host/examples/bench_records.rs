@@ -252,6 +252,7 @@ fn trained(id: &str, method: &str, seeds: std::ops::Range<u32>) -> Vec<RunEvent>
             ],
             output: "fc".to_owned(),
             features: "pool".to_owned(),
+            auxiliary: None,
         },
     })));
     for (trial, seed) in (1..).zip(seeds) {

@@ -26,7 +26,7 @@ pub(super) fn of<'a>(state: &State, trials: impl Iterator<Item = &'a TrialState>
             macs: architecture.macs,
             peak_activations: costs.map_or(0, |costs| costs.peak_activations),
             scores: scores.collect(),
-            nodes: nodes(&architecture.graph),
+            nodes: nodes(&architecture.graph.without_auxiliary()),
         });
     }
     networks
