@@ -79,9 +79,12 @@ struct Normal {
     weighted: f64,
 }
 
+/// Reads one of the shares.
+type Share = fn(&Normal) -> f64;
+
 impl Normal {
     /// Columns of Tables 3 and 4.
-    const COLUMNS: [(&str, fn(&Self) -> f64); 5] = [
+    const COLUMNS: [(&str, Share); 5] = [
         ("normal_accuracy", |normal| normal.accuracy),
         ("normal_f1", |normal| normal.f1),
         ("normal_tpr", |normal| normal.tpr),
