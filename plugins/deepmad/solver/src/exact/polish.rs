@@ -55,7 +55,8 @@ pub fn polish(chain: &Chain, found: Found, stop: &(dyn Fn() -> bool + Sync)) -> 
 fn relaxation_work(chain: &Chain) -> f64 {
     let work = |block: &Block| {
         let widths = (block.widths[1] + 1 - block.widths[0]) * block.kernels.len();
-        let necks = if block.concave { 8 } else { block.necks[block.widths[1]].len() };
+        // A list is searched for its hull, a range has a formula.
+        let necks = if block.concave { 8 } else { 2 * block.necks[block.widths[1]].len() };
         (widths * (BASE + necks)) as f64
     };
     chain.blocks.iter().map(work).sum::<f64>() * SHARE
