@@ -121,7 +121,8 @@ fn a_study_can_grow_but_not_become_another() {
     let cells = beside["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 126);
     let ours = cells.iter().find(|cell| {
-        (&cell["site"], &cell["row"], &cell["column"]) == (&json!("Neck"), &json!("ZenNAS (1)"), &json!("accuracy"))
+        (&cell["site"], &cell["row"], &cell["column"])
+            == (&json!("Neck"), &json!("ZenNAS (1)"), &json!("accuracy"))
     });
     let study = Run(sandbox.path("studies/small"));
     let results = study.table("results.csv");
