@@ -76,8 +76,7 @@ impl<'a> Cam<'a> {
             let keep = index + 1 < labels.len();
             let gradient = Tensor::f_run_backward(&[sum], &[features], keep, false)?.swap_remove(0);
             let weight = gradient.f_mean_dim([2, 3].as_slice(), true, None)?;
-            let map =
-                (features.f_detach()?.f_mul(&weight)?).f_sum_dim_intlist([1].as_slice(), false, None)?;
+            let map = features.f_detach()?.f_mul(&weight)?.f_sum_dim_intlist([1].as_slice(), false, None)?;
             Ok(map.f_relu()?.f_detach()?.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?)
         };
         labels.iter().enumerate().map(map).collect()

@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
+
 use super::{
     atomic,
     claim::{Claim, Lock, Marker},
@@ -187,17 +189,16 @@ impl RunDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|e| io_error("read", out, &e))?,
         };
-        let mut runs = Vec::new();
+        let mut folders = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| io_error("read", out, &e))?;
-            let path = entry.path();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir())
-                && Self::is_run(&path)
-                && path.file_name().is_some_and(|n| n.to_str().is_some())
-            {
-                runs.push(Self { path });
+            // A link, such as `latest`, is none.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name().to_str().is_some() {
+                folders.push(entry.path());
             }
         }
+        let runs = folders.into_par_iter().filter(|path| Self::is_run(path)).map(|path| Self { path });
+        let mut runs: Vec<Self> = runs.collect();
         runs.sort_by(|a, b| a.id().cmp(b.id()));
         Ok(runs)
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ impl RunLine {
 ///
 /// Fails if `out` cannot be read.
 pub fn runs(out: &Path) -> Result<Vec<RunLine>> {
-    RunDir::list(out)?.iter().map(RunLine::of).collect()
+    RunDir::list(out)?.par_iter().map(RunLine::of).collect()
 }
 
 /// Returns the table of `nashost runs`. Names of runs are ASCII, so a column is as wide as its longest
