@@ -66,7 +66,7 @@ fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
                 stay
             }))
         }
-        Command::Data(DataCommand::Check { config }) => {
+        Command::Data(DataCommand::Check { config } | DataCommand::Stats { config, .. }) => {
             Ok(of_sources(sources(config)?, context)?.map(|found| found.0))
         }
         Command::Config(ConfigCommand::Show { config, .. } | ConfigCommand::Check { config }) => {
