@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::Result,
     report,
-    run::{RunDir, atomic, state::State},
+    run::{RunDir, atomic, state::State, summary::ONE_SEED},
 };
 
 /// Gathers what the page of `dataset` shows. A method stands for all runs at its chosen point; what only a
@@ -32,6 +32,10 @@ fn of(summary: &StudySummary, dataset: &DatasetResult, made: &[Made]) -> ReportD
         warnings.extend(dataset.sentences.iter().cloned());
         warnings.append(&mut run.warnings);
         run.warnings = warnings;
+    }
+    for run in &mut data.runs {
+        // Each run of a study has one seed; the study tells how many there are.
+        run.warnings.retain(|warning| !warning.ends_with(ONE_SEED));
     }
     data
 }

@@ -1,11 +1,13 @@
 //! The file `events.jsonl`: appended to, synced, never rewritten.
 
 use std::{
+    collections::VecDeque,
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -102,12 +104,19 @@ impl EventLog {
     }
 }
 
-/// The reading end: yields the events in order, and stops before a torn last line.
+/// Most lines that are decoded side by side.
+const BLOCK: usize = 512;
+
+/// The reading end: yields the events in order, and stops before a torn last line. Lines are decoded in
+/// threads, more and more of them at a time: some readers want no more than the first.
 #[derive(Debug)]
 pub struct Reader {
     file: BufReader<File>,
     path: PathBuf,
-    line: Vec<u8>,
+    /// Lines to decode next.
+    block: usize,
+    /// Decoded lines that nobody took yet, each with its bytes.
+    ready: VecDeque<(usize, std::result::Result<Record, Unreadable>)>,
     /// Events read.
     seq: u64,
     /// Bytes of the lines read.
@@ -122,7 +131,8 @@ impl Reader {
     /// Fails if the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| io_error("open", path, &e))?;
-        Ok(Self { file: BufReader::new(file), path: path.to_owned(), line: Vec::new(), seq: 0, length: 0 })
+        let file = BufReader::new(file);
+        Ok(Self { file, path: path.to_owned(), block: 1, ready: VecDeque::new(), seq: 0, length: 0 })
     }
 
     fn refuse(&self, error: LineError) -> Error {
@@ -140,29 +150,61 @@ impl Reader {
         }
     }
 
-    fn read_line(&mut self) -> io::Result<bool> {
-        self.line.clear();
-        self.file.read_until(b'\n', &mut self.line)?;
-        Ok(self.line.pop() == Some(b'\n'))
+    /// Reads and decodes the next lines.
+    fn fill(&mut self) {
+        let mut lines = Vec::with_capacity(self.block);
+        let mut failure = None;
+        while lines.len() < self.block {
+            let mut line = Vec::new();
+            match self.file.read_until(b'\n', &mut line) {
+                Err(error) => failure = Some((0, Err(Unreadable::File(error)))),
+                Ok(_) if line.ends_with(b"\n") => {
+                    lines.push(line);
+                    continue;
+                }
+                Ok(_) => {}
+            }
+            break;
+        }
+        let first = self.seq + 1;
+        let decoded: Vec<_> = lines
+            .par_iter()
+            .enumerate()
+            .map(|(index, line)| {
+                let record = codec::decode(&line[..line.len() - 1], first + index as u64);
+                (line.len(), record.map_err(Unreadable::Line))
+            })
+            .collect();
+        self.ready.extend(decoded);
+        self.ready.extend(failure);
+        self.block = (4 * self.block).min(BLOCK);
     }
+}
+
+/// Why a line has no event.
+#[derive(Debug)]
+enum Unreadable {
+    File(io::Error),
+    Line(LineError),
 }
 
 impl Iterator for Reader {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.read_line() {
-            Err(error) => Some(Err(io_error("read", &self.path, &error))),
-            Ok(false) => None,
-            Ok(true) => Some(match codec::decode(&self.line, self.seq + 1) {
-                Err(error) => Err(self.refuse(error)),
-                Ok(record) => {
-                    self.seq += 1;
-                    self.length += self.line.len() as u64 + 1;
-                    Ok(record)
-                }
-            }),
+        if self.ready.is_empty() {
+            self.fill();
         }
+        let (bytes, decoded) = self.ready.pop_front()?;
+        Some(match decoded {
+            Ok(record) => {
+                self.seq += 1;
+                self.length += bytes as u64;
+                Ok(record)
+            }
+            Err(Unreadable::File(error)) => Err(io_error("read", &self.path, &error)),
+            Err(Unreadable::Line(error)) => Err(self.refuse(error)),
+        })
     }
 }
 
@@ -273,6 +315,25 @@ mod tests {
             }
             assert_eq!(fs::read_to_string(&path).unwrap(), bytes, "a damaged log is left as it is");
         }
+    }
+
+    #[test]
+    fn a_long_log_is_read_in_order_up_to_its_first_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let events = (0..3 * BLOCK as u64).map(|id| RunEvent::Candidate(testing::candidate(id, 0.1)));
+        let records = EventLog::create(&path).unwrap().append(events.collect()).unwrap();
+        assert_eq!(read(&path).unwrap(), records);
+        let text = fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        let fault = 2 * BLOCK + 7;
+        lines[fault] = "damaged";
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let sound: Vec<Record> = reader.by_ref().map_while(Result::ok).collect();
+        assert_eq!(sound, records[..fault]);
+        let error = read(&path).unwrap_err();
+        assert!(error.message.contains(&format!("line {}", fault + 1)), "{}", error.message);
     }
 
     #[test]

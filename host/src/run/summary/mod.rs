@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::aggregate::Aggregate;
 pub(crate) use self::aggregate::Series;
+pub(crate) use self::warnings::ONE_SEED;
 use super::{
     claim::Ending,
     events::Failure,

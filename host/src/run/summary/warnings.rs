@@ -13,6 +13,9 @@ const COARSE: f64 = 0.05;
 /// Positives below which a label's metrics say little.
 const FEW: u64 = 10;
 
+/// What is said of a method with one seed.
+pub(crate) const ONE_SEED: &str = "one seed only, so the spread of training is unknown";
+
 pub(super) fn of(summary: &Summary, state: &State) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(small_test(summary));
@@ -20,7 +23,7 @@ pub(super) fn of(summary: &Summary, state: &State) -> Vec<String> {
     let metrics = state.started.as_ref().map_or(&[][..], |(_, started)| &started.metrics);
     for method in &summary.methods {
         if method.seeds == 1 {
-            warnings.push(format!("{}: one seed only, so the spread of training is unknown", method.method));
+            warnings.push(format!("{}: {ONE_SEED}", method.method));
         }
         warnings.extend(beaten(method, &summary.baselines, metrics));
     }
