@@ -47,6 +47,10 @@ fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
         }
         Command::Resume(args) => {
             let run = RunDir::open(&args.run, &args.out)?;
+            if !run.file(pipeline::RUN_CONFIG).exists() {
+                // It died before its record began; the command says so and loads nothing.
+                return Ok(None);
+            }
             let found = of_sources(of_run(&run, sources(&args.config())?), context)?;
             Ok(found.map(|(stay, _)| Stay { of: Some(run.path().to_owned()), writes: true, ..stay }))
         }
