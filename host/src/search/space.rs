@@ -1,7 +1,7 @@
 //! A search space under budgets, as a strategy sees it.
 
 use nashost_plugin_api::{
-    abi::foreign::{ForeignArchitecture, ForeignArchitectureMetric},
+    abi::foreign::{CallError, ForeignArchitecture, ForeignArchitectureMetric},
     architecture::{Counters, Geometry, Spec},
     component::{PluginError, PluginResult},
     graph::Graph,
@@ -113,11 +113,15 @@ impl<'a> Space<'a> {
     pub fn candidate(&self, spec: &Spec, seed: u64) -> Result<Candidate> {
         Ok(Candidate {
             spec: spec.clone(),
-            // Metrics judge what is used.
-            graph: self.architecture.graph(spec, &self.geometry)?.without_auxiliary(),
+            graph: self.network(spec)?,
             counters: self.architecture.counters(spec, &self.geometry)?,
             seed,
         })
+    }
+
+    /// The network of a structure as it is used after training, which is what metrics and budgets judge.
+    fn network(&self, spec: &Spec) -> std::result::Result<Graph, CallError> {
+        Ok(self.architecture.graph(spec, &self.geometry)?.without_auxiliary())
     }
 
     /// What metrics need to know.
@@ -139,7 +143,7 @@ impl<'a> Space<'a> {
             Some(known) => known,
             None => {
                 let spec = serde_json::from_str(spec)?;
-                let network = self.architecture.graph(&spec, &self.geometry)?;
+                let network = self.network(&spec)?;
                 graph.insert((spec, network))
             }
         };
@@ -209,7 +213,7 @@ impl SearchContext for Space<'_> {
     }
 
     fn graph(&self, spec: &Spec) -> PluginResult<Graph> {
-        Ok(self.architecture.graph(spec, &self.geometry)?)
+        Ok(self.network(spec)?)
     }
 
     fn direction(&self) -> Direction {
