@@ -90,10 +90,14 @@ impl Solving {
             return Err("this solver maximises mad-score, but the run's metric is better when lower".into());
         }
         if self.stated.is_none() {
-            let initial = context.initial()?;
-            let initial = Structure::try_from(&initial)
+            let spec = context.initial()?;
+            let initial = Structure::try_from(&spec)
                 .map_err(|error| format!("this solver works in the TinyNAS spaces of superres: {error}"))?;
-            let program = self.program.program(&initial)?;
+            let image_size = match self.program.image_size {
+                Some(side) => side,
+                None => u32::try_from(context.graph(&spec)?.input[1])?,
+            };
+            let program = self.program.program(&initial, image_size)?;
             self.stated = Some((initial, program));
         }
         let Some((initial, program)) = self.stated.clone() else { return Ok(Vec::new()) };

@@ -35,10 +35,10 @@ pub struct Config {
     pub layers: Option<u32>,
     /// Largest effectiveness ρ, at every stage end.
     pub rho: Option<f64>,
-    /// Side of the images that FLOPs are counted for.
+    /// Side of the images that FLOPs are counted for; that of the run's search by default.
     #[schemars(range(min = 1, max = 65_536))]
-    pub image_size: u32,
-    /// Side of the images that the score is meant for; `image_size` by default.
+    pub image_size: Option<u32>,
+    /// Side of the images that the score is meant for; that of the FLOPs by default.
     pub resolution: Option<u32>,
     /// Which depth penalty.
     pub objective: Objective,
@@ -62,7 +62,7 @@ impl Default for Config {
             flops: None,
             layers: None,
             rho: None,
-            image_size: 224,
+            image_size: None,
             resolution: None,
             objective: Objective::Repaired,
             stage_weights: None,
@@ -75,19 +75,19 @@ impl Default for Config {
 }
 
 impl Config {
-    /// States the program for networks like `initial`.
+    /// States the program for networks like `initial` on images of `image_size`.
     ///
     /// # Errors
     ///
     /// Fails if the solver does not know a class of blocks, or if the program is unsound.
-    pub fn program(&self, initial: &Structure) -> PluginResult<Program> {
+    pub fn program(&self, initial: &Structure, image_size: u32) -> PluginResult<Program> {
         let channels = initial.blocks.first().map_or(0, |block| block.input);
         let last = initial.blocks.len().saturating_sub(1);
         let head = initial.blocks.last().filter(|block| last > 0 && block.class == Class::Conv);
         let widest = head.map_or(2048, |head| head.output);
         let last_super = initial.blocks.iter().rposition(|block| block.class.is_super());
         let with_excitation = initial.blocks.iter().any(|block| block.class == Class::K1DWSEK1);
-        let mut side = f64::from(self.image_size);
+        let mut side = f64::from(image_size);
         let mut blocks = Vec::with_capacity(initial.blocks.len());
         for (i, block) in initial.blocks.iter().enumerate() {
             let space = if i > 0 && !block.class.is_super() || self.freeze_last_block && Some(i) == last_super
@@ -101,10 +101,10 @@ impl Config {
         }
         let program = Program {
             name: "deepmad".into(),
-            image: self.image_size,
+            image: image_size,
             channels: u32::try_from(channels)?,
             step: STEP,
-            stages: self.stages(initial)?,
+            stages: self.stages(initial, image_size)?,
             penalty: self.penalty(initial),
             budgets: Budgets {
                 params: self.params,
@@ -161,12 +161,12 @@ impl Config {
         })
     }
 
-    fn stages(&self, initial: &Structure) -> PluginResult<Vec<Stage>> {
+    fn stages(&self, initial: &Structure, image_size: u32) -> PluginResult<Vec<Stage>> {
         let maps = match self.se_maps {
             SeMaps::Official => Maps::Official,
             SeMaps::Repaired => Maps::Actual,
         };
-        let side = self.resolution.unwrap_or(self.image_size) as usize;
+        let side = self.resolution.unwrap_or(image_size) as usize;
         let ends: Vec<_> = stages(initial, [side; 2], maps, Exponents::default()).collect();
         let weights = self.stage_weights.clone().unwrap_or_else(|| vec![1.0, 1.0, 1.0, 1.0, 8.0]);
         if ends.len() != weights.len() {

@@ -1,11 +1,13 @@
 //! The solvers as a strategy, on a small setting: told by the real metric, stopped and resumed.
 
 use nashost_plugin_api::{
-    architecture::Spec,
+    architecture::{Architecture as _, Geometry, Spec},
     component::{Component as _, PluginResult},
+    graph::Graph,
     metric::Direction,
     strategy::{Outcome, SearchContext, SearchResult, Strategy as _},
 };
+use nashost_superres::SuperRes;
 use nashost_tinynas::Structure;
 use serde_json::{Value, json};
 
@@ -42,6 +44,12 @@ impl SearchContext for Context {
         Ok(self.violation.map(str::to_owned))
     }
 
+    fn graph(&self, spec: &Spec) -> PluginResult<Graph> {
+        let config = json!({"space": "k1kxk1", "initial": "deepmad-cifar-start"});
+        let space = SuperRes::create(serde_json::from_value(config).unwrap()).unwrap();
+        space.graph(spec, &Geometry { input: [3, SIDE, SIDE], outputs: 8 })
+    }
+
     fn direction(&self) -> Direction {
         Direction::Higher
     }
@@ -54,7 +62,7 @@ impl SearchContext for Context {
 fn config(solver: &str) -> Value {
     json!({
         "solver": solver,
-        "program": {"params": 8e4, "flops": 3e6, "rho": 0.6, "image_size": SIDE},
+        "program": {"params": 8e4, "flops": 3e6, "rho": 0.6},
         "anneal": {"restarts": 2, "steps": 20_000},
     })
 }
