@@ -126,3 +126,30 @@ fn runs_are_compared_by_seeds_and_by_the_images_of_the_test_part() {
     // Both runs train one and the same structure, so that nothing can be said, and it is said.
     proxies.assert().success().stderr(contains("only 1 of at least 10 structures"));
 }
+
+/// Ten structures, drawn at random and trained.
+const DRAWN: &str = "run --plugin controls -s search.evaluations=10 -s search.top=10 -s data.size=48 \
+                     -s train.resolution=16 -s train.epochs=1 -s eval.bootstrap=20 \
+                     --device cpu --seeds 1";
+
+#[test]
+fn proxies_that_the_runs_did_not_record_are_computed() {
+    let sandbox = Sandbox::default();
+    sandbox.output(DRAWN);
+    let names = |line: &str| -> Vec<String> {
+        let found = sandbox.json(&format!("proxy-check {line} --resamples 50 --format json"));
+        assert_eq!(found["structures"], 10, "{line}");
+        let proxies = found["proxies"].as_array().unwrap();
+        assert!(proxies.iter().all(|proxy| proxy["structures"] == 10 || !proxy["why"].is_null()), "{found}");
+        proxies.iter().map(|proxy| proxy["proxy"].as_str().unwrap().to_owned()).collect()
+    };
+    let recorded = names("");
+    let named = names("--score flops,zen-score-analytic");
+    assert_eq!(named.len(), recorded.len() + 2, "{named:?}");
+    assert!(named.contains(&"zen-score-analytic".to_owned()), "{named:?}");
+    let all = names("--score all");
+    for name in ["mad-score", "synflow", "zen-score"] {
+        assert!(all.contains(&name.to_owned()), "{all:?}");
+    }
+    sandbox.nashost("proxy-check --score zen-scroe").assert().code(5).stderr(contains("zen-scroe"));
+}

@@ -134,11 +134,14 @@ fn newest(run: &Run) -> String {
 }
 
 /// Runs of every shipped kind of network. TinyNAS structures come from DeepMAD's presets.
-const NETWORKS: [(&str, &str); 6] = [
+const NETWORKS: [(&str, &str); 9] = [
     ("superres", "--arch superres"),
     ("superres-se", "--arch superres -s arch.se=true"),
     ("tinynas", "--arch superres -s arch.space=k1kxk1 -s arch.initial=deepmad-cifar-start"),
     ("tinynas-dw", "--arch superres -s arch.space=k1dwk1 -s arch.initial=mbv2-start"),
+    ("tinynas-se", "--arch superres -s arch.space=k1dwsek1 -s arch.initial=29m-224-start"),
+    ("darts", "--arch darts -s arch.channels=8 -s arch.layers=5"),
+    ("nb201", "--arch nb201 -s arch.channels=8 -s arch.cells=1"),
     ("resnet50", "--arch resnet50"),
     ("small-cnn", "--arch small-cnn"),
 ];

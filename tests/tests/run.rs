@@ -147,6 +147,16 @@ fn it_can_be_shown(sandbox: &Sandbox, run: &Run) {
 }
 
 #[test]
+fn a_solver_counts_for_the_resolution_that_the_user_chooses() {
+    let sandbox = Sandbox::default();
+    let run = sandbox.run(
+        "run --plugin deepmad -s data.size=48 -s search.anneal.restarts=1 -s search.anneal.steps=20000 \
+         -s train.resolution=48 -s train.epochs=1 -s eval.bootstrap=20 --device cpu --seeds 1",
+    );
+    assert_eq!(run.column("trials.csv", "state"), ["done"]);
+}
+
+#[test]
 fn seeds_are_trials_and_json_is_one_document() {
     let sandbox = Sandbox::default();
     let summary = sandbox.json(&format!("{SMALL} -s data.region=elbow --seeds 1..2 --format json"));

@@ -110,6 +110,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0710", "events contradict each other", "events.jsonl holds events in an order that no run makes."),
     ("E0711", "a bad log filter", "NASHOST_LOG is a level or a list such as `info,plugin=trace`."),
     ("E0712", "a file of a run is damaged", "The file is not what nashost wrote. Restore it from a copy; `nashost rebuild` makes the derived ones again."),
+    ("E0713", "a trial cannot be packed", "The driver packs trials with a result, for its memory. Everything is in events.jsonl; `nashost resume` goes on."),
     ("E0720", "no such table", "`nashost report --table` takes the short names of the tables that the report has; the message lists them."),
     ("E0721", "comparisons cannot be read", "`nashost report --comparisons` takes JSON files: what `nashost compare --format json` prints, or a list of objects with the fields a, b, metric, difference, ci95, p, p_adjusted, test and note, of which a, b and metric must be there. a and b are names of methods as the report has them."),
     ("E0801", "the trial is of another split", "The trial was made for a split that the data no longer have. Give the run's split.json as `split.file`."),

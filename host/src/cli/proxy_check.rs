@@ -12,9 +12,10 @@ use super::{
     output::{Style, Table},
 };
 use crate::{
+    device,
     error::{Exit, Result},
     run::tables,
-    statistics::{read_all, structures, undefined},
+    statistics::{read_all, score_trained, structures, undefined},
 };
 
 /// Below this many structures an interval of a rank correlation is too wide to tell anything.
@@ -22,7 +23,15 @@ const FEW: usize = 10;
 
 /// Correlates proxies with results of training, and with size.
 pub(super) fn command(args: &ProxyCheckArgs, context: &Context) -> Result<Exit> {
-    let runs = read_all(&args.runs, &args.out, tables::read)?;
+    let mut runs = read_all(&args.runs, &args.out, tables::read)?;
+    if !args.score.is_empty() {
+        let device = device::resolve("auto")?;
+        let registry = context.registry()?;
+        let failures = score_trained(&mut runs, &args.score, &registry, &device.name, args.seed)?;
+        for failure in failures {
+            context.out.warn(&format!("left out: {failure}"));
+        }
+    }
     let (metric, found) = structures(&runs, args.metric.as_deref())?;
     let settings = Settings { resamples: args.resamples, seed: args.seed };
     let worths = check(&found, args.level, settings).map_err(|why| undefined("the proxies", &why))?;

@@ -217,15 +217,15 @@ impl<'a> Session<'a> {
     /// can be taken up.
     fn finish(mut self, outcome: std::result::Result<usize, Stop>) -> Result<Finished> {
         let dir = self.recorder.dir().clone();
-        let trials = self.recorder.state().trials.len();
+        let trials = self.recorder.trials();
         let again = format!("go on with `nashost resume {}`", dir.short_id());
         let (ending, failure, exit) = match outcome {
             Err(Stop::Budget(why)) => {
                 self.recorder.write_tables()?;
-                let state = self.recorder.state();
-                let (summary, times) = (Summary::of(state), Times::of(state));
-                let done =
-                    self.recorder.state().trials.values().filter(|trial| trial.test().is_some()).count();
+                let (summary, times, done) = self.recorder.whole(|_, state| {
+                    let done = state.trials.values().filter(|trial| trial.test().is_some()).count();
+                    Ok((Summary::of(state), Times::of(state), done))
+                })?;
                 let stopped = format!("{why}; {done} of {trials} trials are done. Raise it and {again}");
                 if done == 0 {
                     return Err(Error::new(Exit::Budget, "E0820", stopped));
@@ -256,7 +256,8 @@ impl<'a> Session<'a> {
                 (Ending::Failed, Some(Failure { code: "E0804".to_owned(), message }), Exit::AllFailed)
             }
         };
-        let garbage = retention::garbage(&dir, self.recorder.state(), self.config.run.keep_checkpoints)?;
+        let keep = self.config.run.keep_checkpoints;
+        let garbage = self.recorder.whole(|dir, state| retention::garbage(dir, state, keep))?;
         retention::remove(&dir, &garbage)?;
         self.provenance.end(ending, failure.clone());
         self.provenance.write(&dir)?;

@@ -37,6 +37,7 @@ impl Session<'_> {
         }
         let open = state.trials.iter().filter(|(_, trial)| trial.is_open(attempts));
         let mut queue: VecDeque<u32> = open.map(|(&number, _)| number).collect();
+        self.recorder.set_aside()?;
         let mut running: BTreeMap<usize, u32> = BTreeMap::new();
         let mut stopping: Option<Stop> = None;
         let mut tables = Instant::now();
@@ -90,7 +91,7 @@ impl Session<'_> {
         {
             return Err(Stop::Budget(format!("`run.max_trials` of {max} is used up")));
         }
-        Ok(trials.values().filter(|trial| trial.test().is_none()).count())
+        Ok(trials.len())
     }
 
     /// Gives a trial to the worker of `slot`, as a new attempt if there was one before.
@@ -150,6 +151,7 @@ impl Session<'_> {
         let error = match ended {
             Ended::Done if trial.test().is_some() => {
                 train::forget_state(self.recorder.dir().path(), &request.name())?;
+                self.recorder.set_aside()?;
                 return Ok(false);
             }
             Ended::Done => TaskError {

@@ -16,6 +16,7 @@ pub mod progress;
 pub mod provenance;
 mod recorder;
 pub mod retention;
+mod shelf;
 pub mod show;
 pub mod state;
 pub mod summary;

@@ -1,9 +1,12 @@
 //! The one writer of a run.
 
+use nashost_plugin_torch::release_freed_memory;
+
 use super::{
     claim::{Claim, Ending},
     dir::RunDir,
     events::{self, Candidate, EventLog, Failure, RunEvent},
+    shelf::Shelf,
     state::State,
     tables,
     trial::TrialEvent,
@@ -16,6 +19,8 @@ pub struct Recorder {
     claim: Claim,
     log: EventLog,
     state: State,
+    /// Trials with a result that the state does without.
+    shelf: Shelf,
     /// Number of candidates in the table of the search, once this process has written it.
     tabled: Option<u64>,
 }
@@ -28,7 +33,7 @@ impl Recorder {
     /// Fails if the run has events already or its directory cannot be written.
     pub fn create(claim: Claim) -> Result<Self> {
         let log = EventLog::create(&claim.dir().file(events::FILE))?;
-        Ok(Self { claim, log, state: State::default(), tabled: None })
+        Ok(Self { claim, log, state: State::default(), shelf: Shelf::default(), tabled: None })
     }
 
     /// Takes up the record of a run that has events.
@@ -43,7 +48,7 @@ impl Recorder {
             state.apply(record);
             Ok(())
         })?;
-        Ok(Self { claim, log, state, tabled: None })
+        Ok(Self { claim, log, state, shelf: Shelf::default(), tabled: None })
     }
 
     /// Records an event; it is on the disk when this returns. Events that are for display only
@@ -87,9 +92,41 @@ impl Recorder {
         Ok(())
     }
 
-    /// What the events add up to.
+    /// What the events add up to, without the trials that were set aside.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Number of trials, with those that were set aside.
+    pub fn trials(&self) -> usize {
+        self.state.trials.len() + self.shelf.len()
+    }
+
+    /// Takes the trials with a result out of [`Recorder::state`], so that the memory of a run does not
+    /// grow with their number. [`Recorder::whole`] has them still.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a trial cannot be packed.
+    pub fn set_aside(&mut self) -> Result<()> {
+        self.shelf.take(&mut self.state)
+    }
+
+    /// Lets `read` see what all events add up to.
+    ///
+    /// # Errors
+    ///
+    /// Passes on the error of `read`; fails if a trial that was set aside cannot be unpacked.
+    pub fn whole<T>(&mut self, read: impl FnOnce(&RunDir, &State) -> Result<T>) -> Result<T> {
+        let answer = match self.shelf.put_back(&mut self.state) {
+            Ok(()) => read(self.claim.dir(), &self.state),
+            Err(error) => Err(error),
+        };
+        if self.shelf.len() > 0 {
+            self.shelf.remove(&mut self.state);
+            release_freed_memory();
+        }
+        answer
     }
 
     /// Returns the run's lock, for workers.
@@ -113,10 +150,8 @@ impl Recorder {
     /// Fails if a file cannot be written; each is then whole, old or new.
     pub fn write_tables(&mut self) -> Result<()> {
         let candidates = Some(self.state.search.as_ref().map_or(0, |search| search.candidates));
-        if self.tabled == candidates {
-            return tables::write_small(self.claim.dir(), &self.state);
-        }
-        tables::write(self.claim.dir(), &self.state)?;
+        let write = if self.tabled == candidates { tables::write_small } else { tables::write };
+        self.whole(write)?;
         self.tabled = candidates;
         Ok(())
     }
@@ -130,7 +165,7 @@ impl Recorder {
     pub fn close(mut self) -> Result<()> {
         let Some((_, ending, _)) = self.state.finished else { return Ok(()) };
         self.write_tables()?;
-        report::write(self.dir(), &self.state)?;
+        self.whole(report::write)?;
         self.claim.finish(ending)
     }
 
@@ -142,7 +177,7 @@ impl Recorder {
     pub fn finish(mut self, ending: Ending, failure: Option<Failure>) -> Result<()> {
         self.record(RunEvent::RunFinished { ending, failure })?;
         self.write_tables()?;
-        report::write(self.dir(), &self.state)?;
+        self.whole(report::write)?;
         self.claim.finish(ending)
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use nashost_plugin_api::{dataset::Part, metric::Direction, strategy::SearchResult};
+use serde::{Deserialize, Serialize};
 
 use super::{
     claim::Ending,
@@ -110,7 +111,7 @@ pub(crate) fn better(direction: Direction, a: Option<f64>, b: Option<f64>) -> Op
 }
 
 /// The state of a trial. It survives attempts: a later one may go on from a checkpoint.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialState {
     /// What the current attempt is to do.
     pub request: TrialRequest,
@@ -133,7 +134,7 @@ pub struct TrialState {
 }
 
 /// Why an attempt of a trial has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialFailure {
     /// How it ended.
     pub kind: FailureKind,

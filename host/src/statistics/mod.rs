@@ -10,7 +10,7 @@ pub use self::{
         LabelDeLong, OnImages, PairOnImages, Patients, SeedOnImages, images_are_patients, on_images,
         read_groups,
     },
-    proxies::{structures, structures_by},
+    proxies::{score_trained, structures, structures_by},
     runs::{Collected, Done, Label, Trivial, collect, metric_of, read_all},
 };
 

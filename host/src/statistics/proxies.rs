@@ -2,13 +2,93 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nashost_plugin_api::{
+    component::Kind,
+    metric::{Candidate, Score, ScoreContext},
+    seed::derive_seed,
+};
+use nashost_plugin_torch::GradGuard;
 use nashost_stats::proxy::Structures;
+use serde_json::json;
 
 use super::runs::metric_of;
 use crate::{
     error::Result,
-    run::{RunDir, state::State},
+    plugin::Registry,
+    run::{RunDir, events::PortableArchitecture, state::State},
 };
+
+/// Asks for every architecture metric that can be loaded.
+const ALL: &str = "all";
+
+/// Scores the structures that were trained by the architecture metrics `names`, or by every one if
+/// `names` has `all`, with the metrics' own settings. The scores go into the states as if the runs had
+/// recorded them. A structure has the same score in every run.
+///
+/// Answers what metrics failed and why, for those that were asked for by `all` alone.
+///
+/// # Errors
+///
+/// Fails if a metric that is named cannot be loaded, or fails.
+pub fn score_trained(
+    runs: &mut [(RunDir, State)],
+    names: &[String],
+    registry: &Registry,
+    device: &str,
+    seed: u64,
+) -> Result<Vec<String>> {
+    let _grad = GradGuard::save();
+    let every = if names.iter().any(|name| name == ALL) {
+        registry.ids(Kind::ArchitectureMetric)
+    } else {
+        Vec::new()
+    };
+    let named = names.iter().filter(|name| *name != ALL);
+    let mut failures = Vec::new();
+    for id in named.chain(every.iter().filter(|id| !names.contains(id))) {
+        match score_by(runs, id, registry, device, seed) {
+            Err(error) if !names.contains(id) => failures.push(format!("{id}: {}", error.message)),
+            other => other?,
+        }
+    }
+    Ok(failures)
+}
+
+fn score_by(
+    runs: &mut [(RunDir, State)],
+    id: &str,
+    registry: &Registry,
+    device: &str,
+    seed: u64,
+) -> Result<()> {
+    let metric = registry.architecture_metric(id, &json!({}))?;
+    let mut known: BTreeMap<String, Score> = BTreeMap::new();
+    for (_, state) in runs {
+        let trained: BTreeSet<&String> = state.trials.values().map(|trial| &trial.architecture).collect();
+        let wanted = state.architectures.values_mut().filter(|structure| trained.contains(&structure.id));
+        for structure in wanted {
+            let score = match known.get(&structure.id) {
+                Some(score) => score.clone(),
+                None => {
+                    let context = ScoreContext { geometry: structure.geometry, device: device.to_owned() };
+                    metric.score(&[candidate(structure, seed)], &context)?.remove(0)
+                }
+            };
+            known.insert(structure.id.clone(), score.clone());
+            structure.scores.insert(id.to_owned(), score);
+        }
+    }
+    Ok(())
+}
+
+fn candidate(structure: &PortableArchitecture, seed: u64) -> Candidate {
+    Candidate {
+        spec: structure.spec.clone(),
+        graph: structure.graph.clone(),
+        counters: structure.counters.clone(),
+        seed: derive_seed(seed, &format!("score/{}", structure.id)),
+    }
+}
 
 /// What is known of one structure.
 #[derive(Default)]

@@ -14,12 +14,13 @@ use crate::{
     search::{DeepMad, solve::ProgramConfig},
 };
 
-const PRESETS: [(&str, &str); 10] = [
+const PRESETS: [(&str, &str); 11] = [
     ("29m-224", include_str!("../presets/29m-224.toml")),
     ("29m-288", include_str!("../presets/29m-288.toml")),
     ("50-layers", include_str!("../presets/50-layers.toml")),
     ("50m", include_str!("../presets/50m.toml")),
     ("89m", include_str!("../presets/89m.toml")),
+    ("b0", include_str!("../presets/b0.toml")),
     ("madnas-mbv2", include_str!("../presets/madnas-mbv2.toml")),
     ("madnas-r50", include_str!("../presets/madnas-r50.toml")),
     ("r18", include_str!("../presets/r18.toml")),

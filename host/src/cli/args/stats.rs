@@ -135,6 +135,10 @@ pub struct ProxyCheckArgs {
     /// Test metric; macro_auroc, macro_f1 or subset_accuracy, the first there is, if left out.
     #[arg(long, env = "NASHOST_METRIC", value_name = "NAME")]
     pub metric: Option<String>,
+    /// Architecture metrics to score the trained structures by, beside those that the runs recorded: their
+    /// names, divided by commas, or `all`.
+    #[arg(long, env = "NASHOST_SCORE", value_delimiter = ',', value_name = "NAMES")]
+    pub score: Vec<String>,
     /// Level of intervals.
     #[arg(long, env = "NASHOST_LEVEL", default_value_t = 0.95)]
     pub level: f64,
