@@ -3,7 +3,6 @@
 pub mod cli;
 pub mod config;
 pub mod data;
-pub mod deterministic;
 pub mod device;
 pub mod error;
 pub mod evaluate;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nashost_plugin_torch::deterministic::set_deterministic;
+
 use super::{
     components::PluginScorer,
     data::{self, Prepared},
@@ -11,7 +13,6 @@ use super::{
 };
 use crate::{
     config::Config,
-    deterministic::set_deterministic,
     error::{Error, Exit, Result},
     evaluate::{MetricSet, PredictionScorer},
     plugin::Registry,

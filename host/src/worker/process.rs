@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nashost_plugin_torch::deterministic::CUBLAS_WORKSPACE;
+
 use super::{
     pool::Launcher,
     postmortem::{self, Death},
@@ -18,7 +20,6 @@ use super::{
     serve::BEAT,
 };
 use crate::{
-    deterministic::CUBLAS_WORKSPACE,
     error::{Error, Exit, Result},
     run::io_error,
 };

@@ -2,6 +2,8 @@
 
 use tch::{Device, TchError, Tensor};
 
+use crate::depthwise::{depthwise, is_slow};
+
 /// Channels that oneDNN computes together with AVX-512.
 const BLOCK: i64 = 16;
 
@@ -12,6 +14,9 @@ const BLOCK: i64 = 16;
 /// `jit_avx512_common_1x1_convolution_bwd_weights`, seen with 8 channels; Python's torch crashes alike). Such
 /// a convolution reads every second pixel and nothing between, so here the pixels are taken first and then
 /// convolved with stride 1: the same sums by a routine that works.
+///
+/// Gradients of depthwise convolutions with wide or dilated filters are computed in another way than
+/// libtorch's, several times as fast on a CPU.
 ///
 /// # Errors
 ///
@@ -32,6 +37,9 @@ pub fn conv2d(
         let rows = images.f_slice(2, None, None, strides[0])?;
         let taken = rows.f_slice(3, None, None, strides[1])?;
         return taken.f_conv2d(weight, bias, [1, 1], pads, dilations, groups);
+    }
+    if bias.is_none() && is_slow(images, weight, strides, pads, dilations, groups) {
+        return depthwise(images, weight, dilations[0]);
     }
     images.f_conv2d(weight, bias, strides, pads, dilations, groups)
 }

@@ -6,6 +6,8 @@
 
 mod checkpoint;
 mod convolution;
+mod depthwise;
+pub mod deterministic;
 mod device;
 mod error;
 mod floats;

@@ -8,6 +8,7 @@
 //! Tensors are in the channels-last layout throughout, in which depthwise convolutions, batch
 //! normalisation and pooling are fastest on a processor.
 
+use nashost_plugin_torch::conv2d;
 use tch::{IndexOp as _, Tensor};
 
 use super::build::{Builder, Slot};
@@ -22,7 +23,8 @@ pub(super) fn conv(
     bias: Option<&Tensor>,
     [stride, padding, dilation, groups]: [i64; 4],
 ) -> Tensor {
-    input.conv2d(weight, bias, [stride, stride], [padding, padding], [dilation, dilation], groups)
+    conv2d(input, weight, bias, [stride; 2], [padding; 2], [dilation; 2], groups)
+        .unwrap_or_else(|error| panic!("a layer of the supernet: {error}"))
 }
 
 /// Returns `input` repeated along the channels.
