@@ -188,6 +188,17 @@ mod tests {
     }
 
     #[test]
+    fn the_recipe_is_of_components_that_are_there() {
+        let manifest: Value = serde_json::from_str(include_str!("../manifest.json")).unwrap();
+        let recipe = &manifest["recipe"];
+        assert_eq!(recipe["score"], json!({"plugin": Accuracy::ID}));
+        let budget = &recipe["search"]["budget"][0];
+        assert_eq!(budget["kind"], Idle::ID);
+        // A budget is above 0, and this one keeps cells without idle operations only.
+        assert!((0.0..1.0).contains(&budget["max"].as_f64().filter(|max| *max > 0.0).unwrap()));
+    }
+
+    #[test]
     fn answers_are_those_of_the_table() {
         let spec = json!({"cell": CELL, "channels": 16, "cells": 5});
         let cell = CELL.parse().unwrap();

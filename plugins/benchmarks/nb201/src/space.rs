@@ -11,7 +11,7 @@ use crate::{
     table::{CELLS, CHANNELS},
 };
 
-/// The space `nb201` under the budget `nb201-idle = 0`, for tests of strategies: 9,445 cells, changed
+/// The space `nb201` under the budget `nb201-idle` below 1, for tests of strategies: 9,445 cells, changed
 /// in one operation at a time. A search starts with a 3×3 convolution on every edge.
 #[derive(Debug, Clone, Copy)]
 pub struct Space {
