@@ -222,8 +222,8 @@ impl Table {
         self.results[dataset as usize].accuracies[self.row(cell)]
     }
 
-    /// Returns the published score; larger is better, but for `plain`. `None` if it could not be computed, which is
-    /// so for the cell of nothing only. Cells with idle operations have that of the [essential] one.
+    /// Returns the published score. `None` if it could not be computed, which is so for the cell of
+    /// nothing only. Cells with idle operations have that of the [essential] one.
     pub fn score(&self, dataset: Dataset, proxy: Proxy, cell: CellStructure) -> Option<f64> {
         self.results[dataset as usize].scores[proxy as usize][self.row(cell)]
     }
