@@ -10,7 +10,8 @@ use std::{path::PathBuf, process::Command};
 pub use sandbox::{Row, Run, Sandbox, Set};
 
 /// Plugins that nashost ships, as library names.
-pub const SHIPPED: [&str; 12] = [
+pub const SHIPPED: [&str; 13] = [
+    "nashost_benchmarks",
     "nashost_controls",
     "nashost_costs",
     "nashost_datasets",
