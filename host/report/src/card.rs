@@ -49,7 +49,7 @@ pub fn model_card(data: &ReportData) -> String {
         card.push('\n');
     }
     card += &format!("## Ethical considerations\n\n{OPEN}\n\n## Caveats and recommendations\n\n");
-    for warning in data.runs.iter().flat_map(|run| &run.warnings) {
+    for warning in data.warnings.iter().chain(data.runs.iter().flat_map(|run| &run.warnings)) {
         card += &format!("- {}\n", line(warning));
     }
     card + &format!("- {OPEN}\n")
@@ -196,6 +196,7 @@ mod tests {
             "thresholds: 0.5 for every label",
             "macro AUROC, macro F1",
             "test set has 40 images",
+            "two seeds: take more",
             "| zennas | method | 1 |",
         ] {
             assert!(card.contains(part), "{part} is missing in {card}");

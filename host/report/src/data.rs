@@ -17,6 +17,8 @@ pub struct ReportData {
     pub headline: Vec<String>,
     /// What the metrics mean.
     pub metrics: Vec<Metric>,
+    /// What limits the results as a whole; each run has warnings of its own.
+    pub warnings: Vec<String>,
     /// The runs that the report is about.
     pub runs: Vec<Run>,
     /// Methods on the test part, in the order of the runs.

@@ -27,17 +27,22 @@ fn of(summary: &StudySummary, dataset: &DatasetResult, made: &[Made]) -> ReportD
     }
     data.comparisons = comparisons(summary, dataset);
     data.title = format!("nashost study: {}, {}", summary.name, dataset.dataset);
-    if let Some(run) = data.runs.first_mut() {
-        let mut warnings = summary.warnings.clone();
-        warnings.extend(dataset.sentences.iter().cloned());
-        warnings.append(&mut run.warnings);
-        run.warnings = warnings;
-    }
+    data.warnings = warnings(summary, dataset);
     for run in &mut data.runs {
         // Each run of a study has one seed; the study tells how many there are.
         run.warnings.retain(|warning| !warning.ends_with(ONE_SEED));
     }
     data
+}
+
+/// What is said of the whole study, or of this dataset. The verdict on each pair of methods stands with their
+/// comparison; what follows it is what no comparison could show.
+fn warnings(summary: &StudySummary, dataset: &DatasetResult) -> Vec<String> {
+    let others = summary.datasets.iter().filter(|other| other.dataset != dataset.dataset);
+    let elsewhere: Vec<&String> = others.flat_map(|other| &other.unclear).collect();
+    let pairs = dataset.comparison.as_ref().map_or(0, |report| report.pairs.len());
+    let here = summary.warnings.iter().filter(|warning| !elsewhere.contains(warning));
+    here.chain(dataset.sentences.iter().skip(pairs)).cloned().collect()
 }
 
 fn add(data: &mut ReportData, dataset: &DatasetResult, result: &MethodResult, made: &[&Made]) {

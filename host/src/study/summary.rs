@@ -65,6 +65,8 @@ pub(crate) struct DatasetResult {
     pub(crate) comparison: Option<Report>,
     /// The comparison in words.
     pub(crate) sentences: Vec<String>,
+    /// Methods that do no better than a control.
+    pub(crate) unclear: Vec<String>,
     /// Rank correlations of proxies and of sizes with trained results, over all structures of all points.
     pub(crate) proxies: Vec<Worth>,
 }
@@ -192,7 +194,8 @@ fn dataset_result(study: &StudyConfig, cells: &[Cell], made: &[Made], dataset: &
     let methods: Vec<MethodResult> = methods.collect();
     let (comparison, sentences) = analysis::compare(study, &methods, &of_dataset);
     let proxies = analysis::proxies(study, &of_dataset);
-    DatasetResult { dataset: dataset.to_owned(), methods, baselines, comparison, sentences, proxies }
+    let unclear = unclear(dataset, &methods);
+    DatasetResult { dataset: dataset.to_owned(), methods, baselines, comparison, sentences, unclear, proxies }
 }
 
 fn method_result(
@@ -296,7 +299,7 @@ fn warnings(study: &StudyConfig, cells: &[Cell], made: &[Made], summary: &StudyS
     }
     warnings.extend(unequal_training(cells));
     for dataset in &summary.datasets {
-        warnings.extend(unclear(dataset));
+        warnings.extend(dataset.unclear.iter().cloned());
     }
     warnings
 }
@@ -322,23 +325,24 @@ fn unequal_training(cells: &[Cell]) -> Vec<String> {
     warnings
 }
 
-/// Methods that do no better than a control or a trivial predictor.
-fn unclear(dataset: &DatasetResult) -> Vec<String> {
+/// Methods that do no better than a control.
+fn unclear(dataset: &str, methods: &[MethodResult]) -> Vec<String> {
     const METRIC: &str = crate::run::summary::HEADLINE[0];
     let value = |test: &BTreeMap<String, Aggregate>| test.get(METRIC).and_then(|aggregate| aggregate.mean);
-    let controls = dataset.methods.iter().filter(|method| method.control);
+    let controls = methods.iter().filter(|method| method.control);
     let best = controls
         .filter_map(|control| Some((&control.method, value(&control.test)?)))
         .max_by(|a, b| a.1.total_cmp(&b.1));
     let Some((control, bar)) = best else { return Vec::new() };
-    let methods = dataset.methods.iter().filter(|method| !method.control);
     methods
+        .iter()
+        .filter(|method| !method.control)
         .filter_map(|method| {
             let mean = value(&method.test)?;
             (mean <= bar).then(|| {
                 format!(
                     "{}: {} ({METRIC} {mean:.3}) is not better than the control {control} ({bar:.3})",
-                    dataset.dataset, method.method
+                    dataset, method.method
                 )
             })
         })

@@ -54,12 +54,16 @@ pub(super) fn warnings(data: &ReportData) -> Option<Section> {
     });
     let failures: Vec<_> = failures.collect();
     let several = data.runs.len() > 1;
-    (!warnings.is_empty() || !failures.is_empty()).then(|| Section {
+    let all = data.warnings.len() + warnings.len() + failures.len();
+    (all > 0).then(|| Section {
         id: "warnings",
         title: "Before you believe it",
         lead: "What limits these results, as far as nashost can see it.".to_owned(),
         body: html! {
             ul.warnings {
+                @for warning in &data.warnings {
+                    li { (warning) }
+                }
                 @for (run, warning) in &warnings {
                     li { (warning) @if several { " " span.run { "run " (run) } } }
                 }
