@@ -3,7 +3,6 @@
 #[path = "../readers/graph.rs"]
 mod reader;
 
-libfuzzer_sys::fuzz_target!(
-    init: nashost_fuzz::plant("graph", &reader::seeds()),
-    |data: &[u8]| reader::read(data)
-);
+libfuzzer_sys::fuzz_target!(init: nashost_fuzz::plant("graph", &reader::seeds()), |data: &[u8]| {
+    reader::read(data);
+});

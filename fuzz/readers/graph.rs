@@ -2,12 +2,15 @@
 
 use nashost_plugin_api::graph::Graph;
 
-/// Reads a graph, and does with it what the host does before any tensor is made.
-pub fn read(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+/// Reads a graph, and does with it what the host does before any tensor is made. Says whether it was taken.
+pub(crate) fn read(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
     let graph = match Graph::from_json(text) {
         Ok(graph) => graph,
-        Err(error) => return assert!(!error.to_string().is_empty()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return false;
+        }
     };
     let resolved = graph.resolve().expect("a graph that was read is valid");
     assert_eq!(resolved.releases().len(), graph.nodes.len());
@@ -20,10 +23,11 @@ pub fn read(data: &[u8]) {
     }
     let written = graph.to_json();
     assert_eq!(Graph::from_json(&written).expect("what is written can be read"), graph);
+    true
 }
 
 /// Small graphs that have every operator between them.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     [
         r#"{"schema":1,"input":[3,8,8],"nodes":[
         {"name":"conv","op":{"type":"Conv","out_channels":4,"window":{"kernel_shape":[3,3],"strides":[2,2],"pads":[1,1],"dilations":[1,1]},"group":1,"bias":false},"inputs":["input"]},

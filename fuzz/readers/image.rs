@@ -5,8 +5,8 @@ use std::fs;
 use nashost_datasets::csv_images::{CsvImages, CsvImagesConfig};
 use nashost_plugin_api::{component::Component as _, dataset::Dataset as _};
 
-/// Decodes the bytes as PNG, JPEG or TIFF, whichever they begin as.
-pub fn read(data: &[u8]) {
+/// Decodes the bytes as PNG, JPEG or TIFF, whichever they begin as. Says whether it was taken.
+pub(crate) fn read(data: &[u8]) -> bool {
     let memory = std::path::Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let folder = folder.expect("there is room for a folder");
@@ -15,16 +15,20 @@ pub fn read(data: &[u8]) {
     let config = CsvImagesConfig { csv: Some("all.csv".into()), ..CsvImagesConfig::study(folder.path()) };
     let dataset = CsvImages::create(config).expect("the folder is there");
     match dataset.pixels(0) {
-        Ok(pixels) => assert_eq!(
-            pixels.data.len(),
-            pixels.height * pixels.width * pixels.channels * pixels.dtype.size()
-        ),
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Ok(pixels) => {
+            let values = pixels.height * pixels.width * pixels.channels;
+            assert_eq!(pixels.data.len(), values * pixels.dtype.size());
+            true
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            false
+        }
     }
 }
 
 /// One file of each kind.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     vec![
         include_bytes!("../../tests/fixtures/datasets/images/grey8.png").to_vec(),
         include_bytes!("../../tests/fixtures/datasets/images/grey16.png").to_vec(),

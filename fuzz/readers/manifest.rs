@@ -2,15 +2,16 @@
 
 use nashost_plugin_api::manifest::Manifest;
 
-/// Reads a manifest; what was read must survive being written.
-pub fn read(data: &[u8]) {
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(data) else { return };
+/// Reads a manifest; what was read must survive being written. Says whether it was taken.
+pub(crate) fn read(data: &[u8]) -> bool {
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(data) else { return false };
     let text = serde_json::to_vec(&manifest).expect("a manifest can be written");
     assert_eq!(serde_json::from_slice::<Manifest>(&text).expect("and read again"), manifest);
+    true
 }
 
 /// Manifests of plugins that exist.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let abouts = [
         include_str!("../../plugins/superres/manifest.json"),
         include_str!("../../plugins/deepmad/manifest.json"),

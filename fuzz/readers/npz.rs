@@ -17,10 +17,14 @@ const NAMES: [&str; 6] =
     ["train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"];
 
 /// Takes the bytes for an npz file if they begin as one, else for its arrays, one behind the other: a changed
-/// byte inside an archive would be found out by its checksum. The first byte says whether they are packed.
-pub fn read(data: &[u8]) {
+/// byte inside an archive would be found out by its checksum. The first byte says whether they are packed. Says whether it was taken.
+pub(crate) fn read(data: &[u8]) -> bool {
     let memory = std::path::Path::new("/dev/shm");
-    let file = if memory.is_dir() { tempfile::NamedTempFile::new_in(memory) } else { tempfile::NamedTempFile::new() };
+    let file = if memory.is_dir() {
+        tempfile::NamedTempFile::new_in(memory)
+    } else {
+        tempfile::NamedTempFile::new()
+    };
     let file = file.expect("there is room for a file");
     if data.starts_with(b"PK") {
         fs::write(file.path(), data).expect("the file can be written");
@@ -29,7 +33,10 @@ pub fn read(data: &[u8]) {
     }
     let set = match Medmnist::create(MedmnistConfig { path: file.path().to_owned(), labels: vec![] }) {
         Ok(set) => set,
-        Err(error) => return assert!(!error.to_string().is_empty()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return false;
+        }
     };
     let info = set.describe().expect("a set that was read is described");
     let records = set.records().expect("and has records");
@@ -39,13 +46,18 @@ pub fn read(data: &[u8]) {
         assert_eq!(pixels.data.len(), pixels.height * pixels.width * info.channels);
     }
     assert!(set.pixels(records.len()).is_err());
+    true
 }
 
 fn archive(data: &[u8]) -> Vec<u8> {
     let (&kind, data) = data.split_first().unwrap_or((&0, data));
     let method = if kind % 2 == 0 { CompressionMethod::Stored } else { CompressionMethod::Deflated };
-    let starts: Vec<usize> =
-        data.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC).map(|(at, _)| at).collect();
+    let starts: Vec<usize> = data
+        .windows(MAGIC.len())
+        .enumerate()
+        .filter(|(_, window)| *window == MAGIC)
+        .map(|(at, _)| at)
+        .collect();
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (i, name) in NAMES.into_iter().enumerate() {
         let Some(&start) = starts.get(i) else { break };
@@ -58,7 +70,7 @@ fn archive(data: &[u8]) -> Vec<u8> {
 }
 
 /// Arrays of grey and of coloured images, with binary, several and class labels; one whole file.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let grey = |n: usize| Array3::from_shape_fn((n, 2, 3), |(i, y, x)| (100 * i + 10 * y + x) as u8);
     let colour = Array4::<u8>::from_shape_fn((3, 2, 2, 3), |(i, _, _, c)| (10 * i + c) as u8);
     let mut binary = vec![0];

@@ -6,9 +6,9 @@ use nashost_plugin_api::{
 };
 use nashost_superres::{Config, SuperRes, preset};
 
-/// Reads a string as an import and as a setting; what was read must survive being written.
-pub fn read(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+/// Reads a string as an import and as a setting; what was read must survive being written. Says whether it was taken.
+pub(crate) fn read(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
     let space = SuperRes::create(Config::default()).expect("the defaults are right");
     match space.import("plainnet", text) {
         Ok(spec) => {
@@ -19,16 +19,22 @@ pub fn read(data: &[u8]) {
                 let _ = graph.costs();
             }
         }
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return false;
+        }
     }
     let config = Config { initial: text.to_owned(), sample_steps: 2, ..Config::default() };
     if let Ok(space) = SuperRes::create(config) {
         let _ = space.sample(7);
     }
+    true
 }
 
 /// The published structures.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let structures = preset::PRESETS.iter().map(|preset| preset.structure.as_bytes().to_vec());
-    structures.chain([b" SuperConvK3BNRELU(stem|3, 8,1,1)SuperResIDWE6K7(a b|8,16,2,8,3) \nx".to_vec()]).collect()
+    structures
+        .chain([b" SuperConvK3BNRELU(stem|3, 8,1,1)SuperResIDWE6K7(a b|8,16,2,8,3) \nx".to_vec()])
+        .collect()
 }

@@ -8,15 +8,19 @@ use nashost_superres::{Config, Space, SuperRes};
 
 const GEOMETRY: Geometry = Geometry { input: [3, 32, 32], outputs: 10 };
 
-/// Counts, builds and mutates what a spec describes.
-pub fn read(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+/// Counts, builds and mutates what a spec describes. Says whether it was taken.
+pub(crate) fn read(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
     for space in [Space::Xxbl, Space::Idw, Space::K1kxk1, Space::K1dwsek1] {
         let config = Config { space, se: space == Space::Idw, ..Config::default() };
         let space = SuperRes::create(config).expect("the settings are right");
-        let Ok(counters) = space.counters_text(text, &GEOMETRY) else { return };
+        let Ok(counters) = space.counters_text(text, &GEOMETRY) else { return false };
         assert!(counters.values().all(|count| count.is_finite()), "{counters:?}");
-        if let Ok(child) = space.mutate_text(text, 2, 7) {
+        // A mutation may add layers, but not beyond what a structure may have.
+        let shallow = counters["official.layers"] < 4000.0;
+        if let Ok(child) = space.mutate_text(text, 2, 7)
+            && shallow
+        {
             space.counters_text(&child, &GEOMETRY).expect("a mutation of a structure is a structure");
         }
         let spec = serde_json::from_str(text).expect("what has counters is JSON");
@@ -27,10 +31,11 @@ pub fn read(data: &[u8]) {
             assert_eq!(*params, costs.params as f64, "counted without a graph and with it");
         }
     }
+    true
 }
 
 /// Short structures of every class of block.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     [
         r#"[{"block":"SuperConvK3BNRELU","in":3,"out":8,"stride":2,"layers":1},{"block":"SuperResK3K3","in":8,"out":16,"stride":2,"bottleneck":8,"layers":2},{"block":"SuperResK1K5K1","in":16,"out":16,"stride":1,"bottleneck":8,"layers":1},{"block":"SuperConvK1BNRELU","in":16,"out":24,"stride":1,"layers":1}]"#,
         r#"[{"block":"SuperConvK3BNRELU","in":3,"out":8,"stride":1,"layers":1},{"block":"SuperResIDWE6K3","in":8,"out":16,"stride":2,"bottleneck":8,"layers":2},{"block":"SuperResIDWE1K7","in":16,"out":24,"stride":2,"bottleneck":8,"layers":1}]"#,

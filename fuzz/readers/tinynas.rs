@@ -6,14 +6,17 @@ use nashost_plugin_api::{
 };
 use nashost_superres::{Config, Space, SuperRes};
 
-/// Reads a file, counts and builds what it holds; what was read must survive being written.
-pub fn read(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+/// Reads a file, counts and builds what it holds; what was read must survive being written. Says whether it was taken.
+pub(crate) fn read(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
     let config = Config { space: Space::K1kxk1, ..Config::default() };
     let space = SuperRes::create(config).expect("the settings are right");
     let spec = match space.import("tinynas", text) {
         Ok(spec) => spec,
-        Err(error) => return assert!(!error.to_string().is_empty()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return false;
+        }
     };
     for format in ["tinynas", "tinynas-json"] {
         let written = space.export(format, &spec).expect("a structure can be written");
@@ -26,10 +29,11 @@ pub fn read(data: &[u8]) {
         let _ = graph.costs();
     }
     let _ = space.mutate(&spec, 1, 7);
+    true
 }
 
 /// Both layouts, and a bare list.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     [
         "{'best_structures': [[{'class': 'ConvKXBNRELU',\n 'in': 3, 'k': 3, 'out': 32, 's': 2},\n{'L': 1, 'btn': 40, 'class': 'SuperResK1KXK1', 'in': 32, 'inner_class': 'ResK1KXK1', 'k': 5, 'out': 96, 's': 2},],],\n 'space_arch': 'CnnNet'}\n",
         "[{'class': 'ConvKXBNRELU', 'in': 3, 'out': 32, 's': 2, 'k': 3}]",

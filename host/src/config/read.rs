@@ -34,11 +34,16 @@ fn from_json(text: &str, path: &Path) -> Result<Layer> {
     if !value.is_object() {
         return Err(syntax(format!("{}: not a JSON object", path.display())));
     }
+    if let Some(length) = long_key(&value) {
+        return Err(syntax(format!("{}: {}", path.display(), too_long(length))));
+    }
     Ok(Layer::new(value, Origin::File { path: path.to_owned(), line: None }))
 }
 
 fn from_toml(text: &str, path: &Path) -> Result<Layer> {
-    let line = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
+    // Looked up, not counted each time: a file of many keys would cost the square of its length.
+    let newlines: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |offset: usize| newlines.partition_point(|&at| at < offset) + 1;
     let (table, errors) = DeTable::parse_recoverable(text);
     let errors = errors.iter().map(|error| {
         let line = line(error.span().map_or(0, |span| span.start));
@@ -53,6 +58,25 @@ fn from_toml(text: &str, path: &Path) -> Result<Layer> {
     match Error::all(reader.errors) {
         Some(error) => Err(error),
         None => Ok(Layer { values, origins: reader.origins }),
+    }
+}
+
+/// Bytes of a key at most: every key below it is remembered with its whole path.
+const LONGEST_KEY: usize = 256;
+
+fn too_long(length: usize) -> String {
+    format!("a key has {length} bytes; {LONGEST_KEY} are the most")
+}
+
+/// Finds a key that is too long, and returns its length.
+fn long_key(value: &Value) -> Option<usize> {
+    match value {
+        Value::Object(table) => {
+            let own = table.keys().map(String::len).find(|&length| length > LONGEST_KEY);
+            own.or_else(|| table.values().find_map(long_key))
+        }
+        Value::Array(items) => items.iter().find_map(long_key),
+        _ => None,
     }
 }
 
@@ -123,8 +147,13 @@ impl Reader<'_> {
         entries.sort_by_key(|(key, _)| key.span().start);
         let mut values = Map::new();
         for (key, value) in entries {
-            let pointer = join(at, key.get_ref());
             let offset = key.span().start;
+            if key.get_ref().len() > LONGEST_KEY {
+                let origin = (self.origin)(offset);
+                self.errors.push(syntax(format!("{origin}: {}", too_long(key.get_ref().len()))));
+                continue;
+            }
+            let pointer = join(at, key.get_ref());
             self.origins.insert(pointer.clone(), (self.origin)(offset));
             let value = self.value(value.get_ref(), &pointer, offset);
             values.insert(key.get_ref().to_string(), value);
@@ -202,6 +231,16 @@ mod tests {
         for place in ["neck.toml:1:", "neck.toml:3:", "neck.toml:4: `c`", "neck.toml:5: `d`"] {
             assert!(messages.iter().any(|message| message.starts_with(place)), "{place} in {messages:?}");
         }
+    }
+
+    /// Every key below it is remembered with its path, so a long key would be remembered a thousand times.
+    #[test]
+    fn long_keys_are_refused() {
+        let key = "k".repeat(257);
+        let error = toml(&format!("[train]\n[x]\n{key} = 1\n")).unwrap_err();
+        assert_eq!(error.message, "neck.toml:3: a key has 257 bytes; 256 are the most");
+        let error = from_json(&format!(r#"{{"x": [{{"{key}": 1}}]}}"#), Path::new("neck.json")).unwrap_err();
+        assert_eq!(error.message, "neck.json: a key has 257 bytes; 256 are the most");
     }
 
     #[test]

@@ -225,10 +225,7 @@ mod tests {
             Structure::from_json(&format!("[{}]", vec![block; blocks].join(",")))
         };
         assert!(of(16).is_ok());
-        assert_eq!(
-            of(17).unwrap_err().to_string(),
-            "4352 layers are too many: a structure has at most 4096"
-        );
+        assert_eq!(of(17).unwrap_err().to_string(), "4352 layers are too many: a structure has at most 4096");
     }
 
     #[test]

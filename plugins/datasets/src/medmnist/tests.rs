@@ -170,7 +170,8 @@ fn refusal_of_entries(ending: &str, images: &[u8], labels: &[u8]) -> String {
     let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
     for part in ["train", "val", "test"] {
         for (name, content) in [("images", images), ("labels", labels)] {
-            zip.start_file(format!("{part}_{name}{ending}"), zip::write::SimpleFileOptions::default()).unwrap();
+            zip.start_file(format!("{part}_{name}{ending}"), zip::write::SimpleFileOptions::default())
+                .unwrap();
             std::io::Write::write_all(&mut zip, content).unwrap();
         }
     }

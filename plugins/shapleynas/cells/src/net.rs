@@ -268,7 +268,8 @@ fn tally(input: [usize; 3], nodes: &[Node]) -> Result<Tally, GraphError> {
                 tally.params += parameter.numel();
             }
             if node.op.is_layer() && parameter.suffix == "weight" {
-                tally.macs += parameter.numel() * (shape.numel() / shape.channels()) as u64;
+                let macs = parameter.numel() * (shape.numel() / shape.channels()) as u64;
+                tally.macs = tally.macs.saturating_add(macs);
             }
         }
         shapes.insert(&node.name, shape);

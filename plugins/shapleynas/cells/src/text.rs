@@ -197,7 +197,9 @@ mod tests {
         assert!(wrong("Genotype(cells=[])").contains("normal_concat"));
         assert!(wrong("Genotype(normal_concat=range(2, 999999999999))").contains("end of a range"));
         // The largest number there is, from where a range of 64 overflows.
-        assert!(wrong(&format!("Genotype(normal_concat=range({}, 2))", usize::MAX)).contains("reduce_concat"));
+        assert!(
+            wrong(&format!("Genotype(normal_concat=range({}, 2))", usize::MAX)).contains("reduce_concat")
+        );
         let twice = preset::find("darts-v1").unwrap().to_string() + " x";
         assert!(wrong(&twice).contains("the end at `x`"));
     }

@@ -170,10 +170,7 @@ mod tests {
             "block 1 takes 16 channels, but the block before it gives 8"
         );
         let deep = json!({"class": "SuperResKXKX", "in": 8, "out": 8, "k": 3, "L": 256, "btn": 8});
-        assert_eq!(
-            error(json!(vec![deep; 17])),
-            "4352 units are too many: a structure has at most 4096"
-        );
+        assert_eq!(error(json!(vec![deep; 17])), "4352 units are too many: a structure has at most 4096");
         let quantized = json!([{"class": "ConvKXBNRELU", "in": 3, "out": 8, "k": 3, "nbitsA": 4}]);
         assert!(error(quantized).contains("unknown field `nbitsA`"));
     }
