@@ -128,6 +128,17 @@ fn assert_problems(error: &GraphError, expected: &[&str]) {
     assert_eq!(found, expected);
 }
 
+/// A text of a megabyte could otherwise make an error of gigabytes.
+#[test]
+fn a_long_name_is_not_told_in_full_with_each_problem() {
+    let mut graph = small();
+    let inputs = vec!["gone".to_owned(); 1000];
+    graph.nodes.push(Node { name: "n".repeat(100_000), op: Op::Concat, inputs });
+    let text = graph.validate().unwrap_err().to_string();
+    assert_eq!(text.matches("input `gone` does not exist").count(), 1000);
+    assert!(text.len() < 1000 * 300, "{} bytes", text.len());
+}
+
 #[test]
 fn dead_nodes_are_named() {
     let mut graph = small();

@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Bench(BenchOptions),
     /// Kill a run's processes and fail its files again and again, and check that nothing is lost.
     Chaos(ChaosOptions),
+    /// Feed the readers of untrusted input with changed and random bytes.
+    Fuzz(FuzzOptions),
     /// Follow the plugin author's guide to the letter, each journey in a fresh folder.
     Guide {
         #[command(flatten)]
@@ -137,6 +139,19 @@ pub(crate) struct ChaosOptions {
     /// Instead, measure whether the memory of long runs grows.
     #[arg(long, conflicts_with_all = ["kills", "seed", "faults", "keep", "study"])]
     pub(crate) memory: bool,
+}
+
+/// Options of `cargo xtask fuzz`.
+#[derive(Args, Debug)]
+pub(crate) struct FuzzOptions {
+    #[command(flatten)]
+    pub(crate) libtorch: LibtorchChoice,
+    /// Targets, of fuzz/fuzz_targets; all of them if none is named.
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// How long each runs.
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    pub(crate) seconds: u64,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod chaos;
 mod checks;
 mod cli;
 mod fresh;
+mod fuzz;
 mod guide;
 mod libtorch;
 mod machine;
@@ -56,6 +57,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ci { libtorch } => checks::ci(&workspace, libtorch),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Chaos(options) => chaos::run(&workspace, &options),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Guide { libtorch } => guide::run(&workspace, libtorch),
         Command::GpuBundle { libtorch, out } => bundle::run(&workspace, libtorch, out),
     }

@@ -34,11 +34,16 @@ fn from_json(text: &str, path: &Path) -> Result<Layer> {
     if !value.is_object() {
         return Err(syntax(format!("{}: not a JSON object", path.display())));
     }
+    if let Some(length) = long_path(&value, "") {
+        return Err(syntax(format!("{}: {}", path.display(), too_long(length))));
+    }
     Ok(Layer::new(value, Origin::File { path: path.to_owned(), line: None }))
 }
 
 fn from_toml(text: &str, path: &Path) -> Result<Layer> {
-    let line = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
+    // Looked up, not counted each time: a file of many keys would cost the square of its length.
+    let newlines: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line = |offset: usize| newlines.partition_point(|&at| at < offset) + 1;
     let (table, errors) = DeTable::parse_recoverable(text);
     let errors = errors.iter().map(|error| {
         let line = line(error.span().map_or(0, |span| span.start));
@@ -53,6 +58,25 @@ fn from_toml(text: &str, path: &Path) -> Result<Layer> {
     match Error::all(reader.errors) {
         Some(error) => Err(error),
         None => Ok(Layer { values, origins: reader.origins }),
+    }
+}
+
+/// Bytes of a key at most, with those of the tables around it: every value is remembered with its whole path.
+const LONGEST_PATH: usize = 1024;
+
+fn too_long(length: usize) -> String {
+    format!("a key has {length} bytes, with the tables around it; {LONGEST_PATH} are the most")
+}
+
+/// Finds a key whose path is too long, and returns the path's length.
+fn long_path(value: &Value, at: &str) -> Option<usize> {
+    if at.len() > LONGEST_PATH {
+        return Some(at.len());
+    }
+    match value {
+        Value::Object(table) => table.iter().find_map(|(key, value)| long_path(value, &join(at, key))),
+        Value::Array(items) => items.iter().find_map(|item| long_path(item, at)),
+        _ => None,
     }
 }
 
@@ -123,8 +147,13 @@ impl Reader<'_> {
         entries.sort_by_key(|(key, _)| key.span().start);
         let mut values = Map::new();
         for (key, value) in entries {
-            let pointer = join(at, key.get_ref());
             let offset = key.span().start;
+            let pointer = join(at, key.get_ref());
+            if pointer.len() > LONGEST_PATH {
+                let origin = (self.origin)(offset);
+                self.errors.push(syntax(format!("{origin}: {}", too_long(pointer.len()))));
+                continue;
+            }
             self.origins.insert(pointer.clone(), (self.origin)(offset));
             let value = self.value(value.get_ref(), &pointer, offset);
             values.insert(key.get_ref().to_string(), value);
@@ -202,6 +231,18 @@ mod tests {
         for place in ["neck.toml:1:", "neck.toml:3:", "neck.toml:4: `c`", "neck.toml:5: `d`"] {
             assert!(messages.iter().any(|message| message.starts_with(place)), "{place} in {messages:?}");
         }
+    }
+
+    /// Every value is remembered with its path, so a long one would be remembered a thousand times.
+    #[test]
+    fn long_paths_are_refused() {
+        let key = "k".repeat(1022);
+        assert!(toml(&format!("{key}z = 1\n")).is_ok());
+        let error = toml(&format!("[train]\n[x]\n{key} = 1\n")).unwrap_err();
+        let wrong = "a key has 1025 bytes, with the tables around it; 1024 are the most";
+        assert_eq!(error.message, format!("neck.toml:3: {wrong}"));
+        let error = from_json(&format!(r#"{{"x": [{{"{key}": 1}}]}}"#), Path::new("neck.json")).unwrap_err();
+        assert_eq!(error.message, format!("neck.json: {wrong}"));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::{
     Window, resolve::reaching, shape,
 };
 
+/// Characters of a node's name that are told with its problems.
+const LONGEST_NAME: usize = 200;
+
 impl Graph {
     /// Checks the graph.
     ///
@@ -126,7 +129,9 @@ struct Checker {
 
 impl Checker {
     fn report(&mut self, node: Option<&Node>, kind: ProblemKind) {
-        let node = node.map(|node| (node.name.clone(), node.op.name()));
+        // It comes with each of the node's problems, of which there may be as many as there are inputs.
+        let name = |node: &Node| node.name.chars().take(LONGEST_NAME).collect();
+        let node = node.map(|node| (name(node), node.op.name()));
         self.problems.push(Problem { node, kind });
     }
 

@@ -1,19 +1,50 @@
 //! All problems of an index at once.
 
-/// Problems, one per line when displayed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct Problems(Vec<String>);
+use std::fmt;
+
+/// Problems that are told. A table of a million bad rows must not become a million texts.
+const MOST: usize = 1000;
+/// Bytes of a problem that are told, at most: it may quote what the file says.
+const LONGEST: usize = 1000;
+
+/// Problems, one per line when displayed; from the 1001st on they are only counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told.join("\n"))?;
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\n… and {more} more problems"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
 
 impl Problems {
     /// Adds a problem.
     pub(crate) fn add(&mut self, problem: impl Into<String>) {
-        self.0.push(problem.into());
+        if self.told.len() == MOST {
+            self.more += 1;
+            return;
+        }
+        let mut problem = problem.into();
+        if problem.len() > LONGEST {
+            problem.truncate(problem.floor_char_boundary(LONGEST));
+            problem.push('…');
+            problem.shrink_to_fit();
+        }
+        self.told.push(problem);
     }
 
     /// Returns `value` if there is no problem.
     pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() { Ok(value) } else { Err(self) }
+        if self.told.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 
@@ -27,4 +58,23 @@ pub(crate) fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a s
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, other)| format!(" (did you mean \"{other}\"?)"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_problems_is_counted_and_long_ones_are_cut() {
+        let mut problems = Problems::default();
+        for row in 0..1_000_000 {
+            problems.add(format!("row {row}"));
+        }
+        let text = problems.to_string();
+        assert_eq!(text.lines().count(), 1001);
+        assert!(text.ends_with("row 999\n… and 999000 more problems"), "{}", &text[text.len() - 60..]);
+        let mut problems = Problems::default();
+        problems.add("é".repeat(1_000_000));
+        assert_eq!(problems.to_string(), format!("{}…", "é".repeat(500)));
+    }
 }

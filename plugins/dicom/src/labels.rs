@@ -2,7 +2,10 @@
 //!
 //! Messages name columns, labels and lines, and never a key: keys are ids of patients and images.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+};
 
 use csv::StringRecord;
 use nashost_plugin_api::dataset::{Part, Target};
@@ -11,6 +14,9 @@ use crate::{
     config::DicomConfig,
     problems::{Problems, did_you_mean},
 };
+
+/// Bytes of a column's name at most: each wrong value quotes it.
+const LONGEST_NAME: usize = 200;
 
 /// The table, read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,8 +104,16 @@ impl Columns {
     fn find(config: &DicomConfig, names: &[String], problems: &mut Problems) -> Option<Self> {
         let file = config.csv.display();
         let mut found = true;
+        let mut seen = HashSet::new();
         for (i, name) in names.iter().enumerate() {
-            if names[..i].contains(name) {
+            if name.len() > LONGEST_NAME {
+                problems.add(format!(
+                    "{file}:1: the name of column {} has {} bytes; {LONGEST_NAME} are the most",
+                    i + 1,
+                    name.len()
+                ));
+                found = false;
+            } else if !seen.insert(name.as_str()) {
                 problems.add(format!("{file}:1: two columns are named \"{name}\""));
                 found = false;
             }

@@ -437,3 +437,16 @@ fn every_truncation_is_noticed() {
         }
     }
 }
+
+/// 65 MiB of nothing fit into 65 KiB, and each file of a folder would unfold so.
+#[test]
+fn a_deflated_bomb_is_refused() {
+    let sample = Sample { syntax: "1.2.840.10008.1.2.1.99", ..Sample::new("1.2.3", "p1") };
+    // Preamble, mark, and the element of the transfer syntax.
+    let mut file = sample.bytes();
+    file.truncate(128 + 4 + 8 + sample.syntax.len());
+    let mut deflater = flate2::write::DeflateEncoder::new(file, flate2::Compression::fast());
+    std::io::Write::write_all(&mut deflater, &vec![0; (64 << 20) + 1]).unwrap();
+    let error = DataSet::parse(deflater.finish().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("deflated bytes unfold to more than 67108864"), "{error}");
+}

@@ -83,6 +83,9 @@ pub enum ParseErrorKind {
     /// Not a number.
     #[error("`{0}` is not a whole number")]
     Number(String),
+    /// More layers than a structure may have.
+    #[error("{0} layers are too many: a structure has at most {most}", most = Structure::MAX_LAYERS)]
+    TooDeep(usize),
     /// A number that is out of range.
     #[error(transparent)]
     Value(#[from] BlockError),
@@ -109,8 +112,15 @@ pub fn parse(text: &str) -> Result<Structure, ParseError> {
     let line = &line[..line.trim_end().len().max(indent)];
     let mut scanner = Scanner { line, at: indent };
     let mut blocks = Vec::new();
+    let mut layers = 0;
     while scanner.at < line.len() {
-        blocks.push(scanner.block()?);
+        let start = scanner.at;
+        let block = scanner.block()?;
+        layers += block.layers;
+        if layers > Structure::MAX_LAYERS {
+            return Err(scanner.error(start, ParseErrorKind::TooDeep(layers)));
+        }
+        blocks.push(block);
     }
     if blocks.is_empty() {
         return Err(scanner.error(scanner.at, ParseErrorKind::Empty));
@@ -223,6 +233,15 @@ mod tests {
         assert_eq!(error(&format!("{stem}tail")), "at character 31: expected `(` after `tail`");
         assert_eq!(error(&format!("{stem})")), "at character 27: expected `(` after ``");
         assert!(error(&format!("{stem};{stem}")).contains("unknown super-block `;SuperConvK3BNRELU`"));
+    }
+
+    #[test]
+    fn structures_are_not_deeper_than_memory_allows() {
+        let block = "SuperResK1K3K1(8,8,1,8,256)";
+        assert!(parse(&block.repeat(16)).is_ok());
+        let error = parse(&block.repeat(17)).unwrap_err();
+        assert_eq!(error.position, 16 * block.len() + 1);
+        assert_eq!(error.kind, ParseErrorKind::TooDeep(4352));
     }
 
     #[test]

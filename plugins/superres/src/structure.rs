@@ -32,6 +32,9 @@ pub enum StructureError {
     /// Blocks with impossible numbers.
     #[error("{}", join(.0))]
     Blocks(Vec<(usize, BlockError)>),
+    /// So many layers that the graph would fill the memory.
+    #[error("{0} layers are too many: a structure has at most {most}", most = Structure::MAX_LAYERS)]
+    TooDeep(usize),
     /// Neighbours that disagree on the number of channels.
     #[error("{}", mismatch(.0))]
     Channels(Vec<Mismatch>),
@@ -64,6 +67,9 @@ fn mismatch(errors: &[Mismatch]) -> String {
 }
 
 impl Structure {
+    /// Largest number of layers of all blocks together; published networks have fewer than 100.
+    pub const MAX_LAYERS: usize = 1 << 12;
+
     /// Checks the numbers of every block, but not whether neighbours fit: mutation repairs that,
     /// and one published initial structure relies on it.
     ///
@@ -81,7 +87,13 @@ impl Structure {
             .filter_map(|(index, block)| Some((index, block.check().err()?)))
             .flat_map(|(index, errors)| errors.into_iter().map(move |error| (index, error)))
             .collect();
-        if errors.is_empty() { Ok(()) } else { Err(StructureError::Blocks(errors)) }
+        if !errors.is_empty() {
+            return Err(StructureError::Blocks(errors));
+        }
+        match self.blocks.iter().map(|block| block.layers).sum() {
+            layers if layers > Self::MAX_LAYERS => Err(StructureError::TooDeep(layers)),
+            _ => Ok(()),
+        }
     }
 
     /// Checks that each block takes what the block before it gives.
@@ -203,6 +215,17 @@ mod tests {
         );
         let spec = json!([{"block": "SuperResK3K5", "in": 3, "out": 8, "stride": 1, "layers": 1}]);
         assert!(error(spec).contains("unknown super-block `SuperResK3K5`, did you mean `SuperRes"));
+    }
+
+    /// A text of 64 KiB could otherwise ask for a graph of millions of nodes.
+    #[test]
+    fn structures_are_not_deeper_than_memory_allows() {
+        let of = |blocks: usize| {
+            let block = r#"{"block":"SuperResK1K3K1","in":8,"out":8,"stride":1,"bottleneck":8,"layers":256}"#;
+            Structure::from_json(&format!("[{}]", vec![block; blocks].join(",")))
+        };
+        assert!(of(16).is_ok());
+        assert_eq!(of(17).unwrap_err().to_string(), "4352 layers are too many: a structure has at most 4096");
     }
 
     #[test]

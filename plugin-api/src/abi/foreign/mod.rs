@@ -15,4 +15,4 @@ pub use components::{
 };
 pub use error::{CallError, CallErrorKind};
 pub use instance::{Instance, Plugin, decode};
-pub use open::{OpenError, OpenErrorKind, open};
+pub use open::{OpenError, OpenErrorKind, check_boot, open};

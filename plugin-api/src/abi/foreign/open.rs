@@ -115,7 +115,14 @@ fn open_kind(path: &Path, libtorch_abi: Option<u64>) -> Result<Plugin, OpenError
         .map_err(|e| OpenErrorKind::Layout { detail: e.to_string() })
 }
 
-fn check_boot(boot: &BootInfo, libtorch_abi: Option<u64>) -> Result<(), OpenErrorKind> {
+/// Judges a boot record, before anything else of its plugin is touched.
+///
+/// `libtorch_abi` is as in [`open`].
+///
+/// # Errors
+///
+/// Fails with the first field that does not fit.
+pub fn check_boot(boot: &BootInfo, libtorch_abi: Option<u64>) -> Result<(), OpenErrorKind> {
     if boot.magic != MAGIC || boot.struct_size as usize != size_of::<BootInfo>() {
         return Err(OpenErrorKind::Magic);
     }

@@ -1,7 +1,7 @@
 //! Index files: columns, rows, and everything that can be wrong with them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::{Component as PathPart, Path, PathBuf},
 };
@@ -34,6 +34,9 @@ pub(super) struct Row {
     /// `file:line`, for messages.
     pub(super) place: String,
 }
+
+/// Bytes of a column's name at most: each wrong value quotes it.
+const LONGEST_NAME: usize = 200;
 
 /// Names of the study's index files.
 const STUDY_FILES: [(&str, Part); 3] =
@@ -124,10 +127,17 @@ impl Reader<'_> {
         let config = self.config;
         let names: Vec<String> = header.iter().map(str::to_owned).collect();
         let mut problems = Vec::new();
+        let mut seen = HashSet::new();
         for (i, name) in names.iter().enumerate() {
             if name.is_empty() {
                 problems.push(format!("{file}:1: column {} has no name", i + 1));
-            } else if names[..i].contains(name) {
+            } else if name.len() > LONGEST_NAME {
+                problems.push(format!(
+                    "{file}:1: the name of column {} has {} bytes; {LONGEST_NAME} are the most",
+                    i + 1,
+                    name.len()
+                ));
+            } else if !seen.insert(name.as_str()) {
                 problems.push(format!("{file}:1: two columns are named \"{name}\""));
             }
         }

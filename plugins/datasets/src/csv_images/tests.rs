@@ -169,6 +169,21 @@ fn unusable_files_are_named() {
     );
 }
 
+/// Each wrong value quotes the name of its column, so a long one would come back a million times.
+#[test]
+fn long_names_of_columns_are_refused_and_many_columns_cost_no_time() {
+    let name = "x".repeat(201);
+    let folder = Folder::new(&[("all.csv", &format!("ID,{name}\na,2\n"))]);
+    assert_eq!(
+        problems(folder.general()),
+        ["all.csv:1: the name of column 2 has 201 bytes; 200 are the most"]
+    );
+    // Compared with each other in pairs, these took minutes.
+    let header: String = (0..200_000).map(|i| format!(",{i:x}z")).collect();
+    let folder = Folder::new(&[("all.csv", &format!("ID{header},0z\n"))]);
+    assert_eq!(problems(folder.general()), ["all.csv:1: two columns are named \"0z\""]);
+}
+
 #[test]
 fn wrong_parts_are_refused() {
     let folder =

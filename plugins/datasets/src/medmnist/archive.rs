@@ -63,8 +63,10 @@ impl Archive {
         for part in [Part::Train, Part::Val, Part::Test] {
             let part_name = part_name(part);
             let (images_name, labels_name) = (format!("{part_name}_images"), format!("{part_name}_labels"));
-            let images = claims::check(path, &images_name).and_then(|()| images(&mut npz, &images_name));
-            let labels = claims::check(path, &labels_name).and_then(|()| labels(&mut npz, &labels_name));
+            let images = claims::check(path, &images_name, claims::SMALL_IMAGES)
+                .and_then(|()| images(&mut npz, &images_name));
+            let labels = claims::check(path, &labels_name, claims::SMALL_LABELS)
+                .and_then(|()| labels(&mut npz, &labels_name));
             match (images, labels) {
                 (Ok(images), Ok(labels)) => {
                     if images.shape()[0] != labels.nrows() {
@@ -84,6 +86,15 @@ impl Archive {
         check_shapes(&raw, &mut problems);
         problems.clone().or(())?;
         let coding = Coding::of(&raw, &mut problems);
+        let images: usize = raw.iter().map(|(_, images, _)| images.shape()[0]).sum();
+        if images > MOST_IMAGES || images.saturating_mul(coding.labels()) > MOST_TARGETS {
+            problems.add(format!(
+                "{images} images with {} labels are too many: {MOST_IMAGES} images and {MOST_TARGETS} values of \
+                 labels are the most",
+                coding.labels()
+            ));
+            return Err(problems);
+        }
         let shape = raw[0].1.shape();
         let (height, width, channels) = (shape[1], shape[2], shape.get(3).copied().unwrap_or(1));
         let parts = raw
@@ -156,6 +167,11 @@ fn check_shapes(raw: &[(Part, Images, Array2<i64>)], problems: &mut Problems) {
     }
 }
 
+/// Most images of a set; the largest of MedMNIST has 236,386. An image of one pixel costs a byte in the file, and a
+/// record in memory.
+const MOST_IMAGES: usize = 1 << 22;
+/// Most values of labels of all images: with classes, one byte in the file becomes as many as there are classes.
+const MOST_TARGETS: usize = 1 << 27;
 /// Most classes of a set; each becomes a label, of which every image has a value.
 const MOST_CLASSES: i64 = 10_000;
 

@@ -160,12 +160,18 @@ fn npy(shape: &str, descr: &str, data: &[u8]) -> Vec<u8> {
 
 /// What is said of a file with these images and labels in each part.
 fn refusal(images: &[u8], labels: &[u8]) -> String {
+    refusal_of_entries(".npy", images, labels)
+}
+
+/// The same, with another ending of the entries' names.
+fn refusal_of_entries(ending: &str, images: &[u8], labels: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.npz");
     let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
     for part in ["train", "val", "test"] {
         for (name, content) in [("images", images), ("labels", labels)] {
-            zip.start_file(format!("{part}_{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+            zip.start_file(format!("{part}_{name}{ending}"), zip::write::SimpleFileOptions::default())
+                .unwrap();
             std::io::Write::write_all(&mut zip, content).unwrap();
         }
     }
@@ -189,7 +195,7 @@ fn a_small_file_that_unpacks_to_much_is_refused() {
     let bomb = npy("(100000000, 1, 1)", "|u1", &vec![0; 100_000_000]);
     let labels = npy("(2, 1)", "|u1", &[0, 1]);
     let said = refusal(&bomb, &labels);
-    assert!(said.contains("val_images is refused") && said.contains("are no images"), "{said}");
+    assert!(said.contains("val_images is refused") && said.contains("are no data"), "{said}");
 }
 
 #[test]
@@ -199,4 +205,40 @@ fn class_numbers_without_bound_are_refused() {
         [0_i64, 1_000_000_000_000_000].iter().flat_map(|class| class.to_le_bytes()).collect();
     let said = refusal(&images, &npy("(2, 1)", "<i8", &classes));
     assert!(said.contains("train_labels[1, 0] is 1000000000000000, not 0 to 9999"), "{said}");
+}
+
+/// The reader takes an entry without the ending, and before one with it, so it must not go unchecked.
+#[test]
+fn entries_without_the_ending_are_refused() {
+    let huge = npy("(1000000000000, 28, 28)", "|u1", &[0; 8]);
+    let said = refusal_of_entries("", &huge, &npy("(2, 1)", "|u1", &[0, 1]));
+    assert!(said.contains("train_images is refused: it stands there without the ending `.npy`"), "{said}");
+}
+
+/// The reader knows Python's grammar, in which a shape can be written in more ways than the check reads.
+#[test]
+fn headers_that_only_python_understands_are_refused() {
+    let labels = npy("(2, 1)", "|u1", &[0, 1]);
+    let said = refusal(&npy("(0xFFFFFFFFFF, 28, 28)", "|u1", &[0; 8]), &labels);
+    assert!(said.contains("train_images is refused: it does not begin as numpy's arrays do"), "{said}");
+}
+
+/// A megabyte of zeros packs to a kilobyte, and each of them would become a record.
+#[test]
+fn labels_that_unpack_from_nothing_are_refused() {
+    let images = npy("(2, 2, 2)", "|u1", &[0; 8]);
+    let said = refusal(&images, &npy("(5000000, 1)", "|u1", &vec![0; 5_000_000]));
+    assert!(said.contains("train_labels is refused") && said.contains("are no data"), "{said}");
+}
+
+#[test]
+fn more_images_and_labels_than_memory_holds_are_refused() {
+    // Packed images of one pixel, and one class number that makes ten thousand labels of each image.
+    let rows = 30_000;
+    let images = npy(&format!("({rows}, 1, 1)"), "|u1", &vec![0; rows]);
+    let mut classes: Vec<u8> = vec![0; 2 * rows];
+    classes[..2].copy_from_slice(&9999_i16.to_le_bytes());
+    let labels: Vec<u8> = classes.chunks(2).flat_map(|pair| [pair[0], pair[1], 0, 0]).collect();
+    let said = refusal(&images, &npy(&format!("({rows}, 1)"), "<i4", &labels));
+    assert!(said.contains("90000 images with 10000 labels are too many"), "{said}");
 }

@@ -16,6 +16,10 @@ pub(crate) use self::{
 
 /// Bytes of a file, and of what a deflated one unfolds to, at most: a small file must not fill the memory.
 const MAX_BYTES: u64 = 1 << 30;
+/// A deflated part may unfold to so many bytes whatever its length,
+const SMALL: u64 = 64 << 20;
+/// and else to so many times its length. Radiographs come to two or three times, a bomb to a thousand.
+const MOST_TIMES: u64 = 200;
 /// Bytes read for a header at first; icons and private elements may need more.
 const HEADER_BYTES: u64 = 64 << 10;
 /// (0002,0010)
@@ -38,6 +42,8 @@ pub(crate) enum FileError {
     Structure(&'static str),
     #[error("is damaged: its deflated part cannot be unfolded")]
     Deflate,
+    #[error("is no image: its {packed} deflated bytes unfold to more than {most}")]
+    Bomb { packed: usize, most: u64 },
     #[error("has no transfer syntax")]
     NoSyntax,
     #[error(
@@ -70,10 +76,11 @@ impl DataSet {
         let mut start = bytes.len() - body.len();
         if syntax.deflated {
             let mut inflated = Vec::new();
-            let mut inflater = flate2::read::DeflateDecoder::new(body).take(MAX_BYTES + 1);
+            let most = (body.len() as u64 * MOST_TIMES).clamp(SMALL, MAX_BYTES);
+            let mut inflater = flate2::read::DeflateDecoder::new(body).take(most + 1);
             inflater.read_to_end(&mut inflated).map_err(|_| FileError::Deflate)?;
-            if inflated.len() as u64 > MAX_BYTES {
-                return Err(FileError::TooLarge);
+            if inflated.len() as u64 > most {
+                return Err(FileError::Bomb { packed: body.len(), most });
             }
             bytes = inflated;
             start = 0;

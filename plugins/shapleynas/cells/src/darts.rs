@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CellError, CellType, Genotype, Layout, Operation,
-    net::{Net, Value},
+    net::{Net, Value, check_size},
 };
 
 /// What comes before the first cell.
@@ -79,6 +79,7 @@ impl Darts {
                 return Err(CellError::NotPositive(name));
             }
         }
+        check_size(layers, self.genotype.normal.len().max(self.genotype.reduce.len()))?;
         if !(0.0..1.0).contains(&self.drop_path) {
             return Err(CellError::DropPath);
         }
@@ -311,6 +312,10 @@ mod tests {
         assert_eq!(darts(8, 3).build(&blind).unwrap_err(), CellError::NotPositive("height"));
         assert!(darts(8, 3).build(&Geometry { outputs: 0, ..GEOMETRY }).is_err());
         assert!(darts(usize::MAX, 3).build(&GEOMETRY).is_err());
+        assert_eq!(
+            refuse(darts(8, usize::MAX)).to_string(),
+            format!("{} cells of 8 edges each are too many: a network has at most 16384 edges", usize::MAX)
+        );
     }
 
     proptest! {

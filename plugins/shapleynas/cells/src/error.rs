@@ -61,6 +61,16 @@ pub enum CellError {
     /// A network without channels, cells or image.
     #[error("`{0}` must be at least 1")]
     NotPositive(&'static str),
+    /// A network of so many edges that its graph would fill the memory.
+    #[error("{cells} cells of {edges} edges each are too many: a network has at most {most} edges")]
+    TooLarge {
+        /// Number of cells.
+        cells: usize,
+        /// Edges of the larger kind of cell.
+        edges: usize,
+        /// What all cells may have together.
+        most: usize,
+    },
     /// A reduction cell that is not there.
     #[error("`reductions` names cell {cell}, but there are {layers} cells, counted from 0")]
     Reduction {

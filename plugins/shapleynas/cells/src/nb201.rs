@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CellError, Layout,
-    net::{Net, Value},
+    net::{Net, Value, check_size},
 };
 
 /// Nodes of a cell; node 0 is its input, the last its output.
@@ -186,6 +186,7 @@ impl Nb201 {
                 return Err(CellError::NotPositive(name));
             }
         }
+        check_size(self.cells.saturating_mul(STAGES), EDGES)?;
         let mut net = Net::new(geometry.input)?;
         let x = net.conv("stem.0", &net.image(), self.channels, Window::square(3, 1), 1);
         let mut x = net.batch_norm("stem.1", &x);
@@ -264,6 +265,15 @@ mod tests {
         for wrong in ["", "|none~0|", "|none~0|+|none~0|+|none~0|none~1|none~2|", &text.replace("~2", "~1")] {
             assert!(wrong.parse::<CellStructure>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn networks_are_not_larger_than_memory_allows() {
+        let cell = CellStructure([Nb201Op::Conv3x3; EDGES]);
+        let error = Nb201 { cell, channels: 4, cells: usize::MAX }
+            .build(&Geometry { input: [3, 32, 32], outputs: 2 })
+            .unwrap_err();
+        assert!(matches!(error, CellError::TooLarge { most: 16384, .. }), "{error}");
     }
 
     proptest! {

@@ -13,6 +13,18 @@ const BN_EPSILON: f64 = 1e-5;
 /// Share of the old running value; PyTorch writes it as `momentum=0.1`.
 const BN_MOMENTUM: f64 = 0.9;
 
+/// Edges of a network at most. Published networks have fewer than 200; a slip of the keyboard in a number of
+/// cells must not fill the memory.
+const MOST_EDGES: usize = 1 << 14;
+
+/// Checks that a network of `cells` cells with `edges` edges each is of a size that can be built.
+pub(crate) fn check_size(cells: usize, edges: usize) -> Result<(), CellError> {
+    if cells.saturating_mul(edges) > MOST_EDGES {
+        return Err(CellError::TooLarge { cells, edges, most: MOST_EDGES });
+    }
+    Ok(())
+}
+
 /// What a published code counts: every module but the auxiliary classifier, also those whose value
 /// reaches no output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -256,7 +268,8 @@ fn tally(input: [usize; 3], nodes: &[Node]) -> Result<Tally, GraphError> {
                 tally.params += parameter.numel();
             }
             if node.op.is_layer() && parameter.suffix == "weight" {
-                tally.macs += parameter.numel() * (shape.numel() / shape.channels()) as u64;
+                let macs = parameter.numel() * (shape.numel() / shape.channels()) as u64;
+                tally.macs = tally.macs.saturating_add(macs);
             }
         }
         shapes.insert(&node.name, shape);

@@ -144,7 +144,7 @@ impl<'a> Scanner<'a> {
         self.token(",")?;
         let before = self.rest;
         let end = self.number()?;
-        if end > first + 64 {
+        if end.saturating_sub(first) > 64 {
             // No cell has so many nodes; memory is not spent on a typing error.
             return Err(Scanner { rest: before }.expected("the end of a range of nodes"));
         }
@@ -196,6 +196,10 @@ mod tests {
         assert!(wrong("Genotype(normal=[])").contains("reduce_concat"));
         assert!(wrong("Genotype(cells=[])").contains("normal_concat"));
         assert!(wrong("Genotype(normal_concat=range(2, 999999999999))").contains("end of a range"));
+        // The largest number there is, from where a range of 64 overflows.
+        assert!(
+            wrong(&format!("Genotype(normal_concat=range({}, 2))", usize::MAX)).contains("reduce_concat")
+        );
         let twice = preset::find("darts-v1").unwrap().to_string() + " x";
         assert!(wrong(&twice).contains("the end at `x`"));
     }

@@ -29,6 +29,9 @@ pub enum StructureError {
     /// Blocks with impossible values, with their positions from 0.
     #[error("{}", join(.0))]
     Blocks(Vec<(usize, BlockError)>),
+    /// So many units that the graph would fill the memory.
+    #[error("{0} units are too many: a structure has at most {most}", most = Structure::MAX_UNITS)]
+    TooDeep(usize),
     /// Neighbours that disagree on the number of channels.
     #[error("{}", mismatch(.0))]
     Channels(Vec<Mismatch>),
@@ -58,6 +61,9 @@ fn mismatch(errors: &[Mismatch]) -> String {
 }
 
 impl Structure {
+    /// Largest number of units of all blocks together; published networks have fewer than 100.
+    pub const MAX_UNITS: usize = 1 << 12;
+
     /// Checks every block, and that each takes what the block before it gives.
     ///
     /// # Errors
@@ -77,6 +83,10 @@ impl Structure {
             .collect();
         if !errors.is_empty() {
             return Err(StructureError::Blocks(errors));
+        }
+        let units = self.blocks.iter().map(Block::depth).sum();
+        if units > Self::MAX_UNITS {
+            return Err(StructureError::TooDeep(units));
         }
         let errors: Vec<Mismatch> = iter::zip(&self.blocks, self.blocks.iter().skip(1))
             .enumerate()
@@ -159,6 +169,8 @@ mod tests {
             ])),
             "block 1 takes 16 channels, but the block before it gives 8"
         );
+        let deep = json!({"class": "SuperResKXKX", "in": 8, "out": 8, "k": 3, "L": 256, "btn": 8});
+        assert_eq!(error(json!(vec![deep; 17])), "4352 units are too many: a structure has at most 4096");
         let quantized = json!([{"class": "ConvKXBNRELU", "in": 3, "out": 8, "k": 3, "nbitsA": 4}]);
         assert!(error(quantized).contains("unknown field `nbitsA`"));
     }
