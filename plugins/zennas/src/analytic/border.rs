@@ -186,6 +186,7 @@ pub(super) struct Borders {
 }
 
 impl Borders {
+    #[inline]
     pub(super) fn get(&mut self, window: &Window, size: [usize; 2]) -> &Border {
         let same = |(known, at, _): &(Window, [usize; 2], Border)| *at == size && known == window;
         // Windows of one tap alternate with others, so the last two are looked at first.

@@ -7,7 +7,7 @@ use nashost_plugin_api::graph::Window;
 use super::{
     Config,
     border::{Border, Borders},
-    moments::{MEAN_SQUARED, NOISE, OVERLAP, correlation, half_difference, scale_gain, square_correlation},
+    moments::{MEAN_SQUARED, NOISE, OVERLAP, correlation, half_difference, scale_gains, square_correlation},
 };
 use crate::score::BnTerm;
 
@@ -34,7 +34,19 @@ pub(super) struct Layer {
 pub(super) struct Walk {
     config: Config,
     size: [usize; 2],
+    /// Positions of the map, and one over them.
+    positions: f64,
+    one_position: f64,
+    /// Turns a biased variance of a batch into the unbiased one.
+    unbias: f64,
+    /// Width of the widest pattern of a single image.
+    widest: f64,
+    /// Images of a batch, and one over them.
+    batch: f64,
+    one_image: f64,
     channels: usize,
+    /// One over the channels.
+    one_channel: f64,
     first: bool,
     /// Relative variance of squared norms between images.
     image: f64,
@@ -91,27 +103,41 @@ impl Profile {
     }
 }
 
-/// Fourth roots of `1 + x`, for several `x` at once as the processor likes it.
-fn roots<const N: usize>(x: [f64; N]) -> [f64; N] {
-    x.map(|x| (1.0 + x).sqrt()).map(f64::sqrt)
+/// Square and fourth roots, of several numbers at once as the processor likes it.
+fn roots<const N: usize>(x: [f64; N]) -> [[f64; N]; 2] {
+    let squares = x.map(f64::sqrt);
+    [squares, squares.map(f64::sqrt)]
 }
 
-/// `new`, held back as the relative variances `old` of `n` values grow: of a sample of `n` log-normal
-/// values of variance `V`, relative to the sample's mean, it is `V − (1 + V)(V + 2V²) / n` to first
-/// order, whose slope is `1 − (1 + 6V + 6V²) / n`, and never more than `n − 1`.
-fn bounded<const N: usize>(old: [f64; N], new: [f64; N], n: [f64; N]) -> [f64; N] {
-    std::array::from_fn(|i| {
-        let growth = (new[i] - old[i]) * n[i] / (n[i] + 1.0 + 6.0 * old[i] * (1.0 + old[i]));
-        (old[i] + growth).min(n[i] - 1.0)
-    })
+/// The lesser of two numbers; unlike [`f64::min`] it is a single instruction, as it does not look for NaN.
+fn least(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
+}
+
+/// `new`, held back as the relative variance `old / scale` of `n` values grows: of a sample of `n`
+/// log-normal values of variance `V`, relative to the sample's mean, it is `V − (1 + V)(V + 2V²) / n` to
+/// first order, whose slope is `1 − (1 + 6V + 6V²) / n`, and never more than `n − 1`.
+fn bounded([old, scale]: [f64; 2], new: f64, n: f64) -> f64 {
+    // Two divisions side by side, the slope with its fraction expanded: neither waits for the other.
+    let square = scale * scale;
+    let slope = n * square / ((n + 1.0) * square + 6.0 * old * (scale + old));
+    let old = old / scale;
+    least(old + (new - old) * slope, n - 1.0)
 }
 
 impl Walk {
     pub(super) fn new(config: &Config, [channels, height, width]: [usize; 3]) -> Self {
-        Self {
+        let mut walk = Self {
             config: config.clone(),
-            size: [height, width],
+            size: [0, 0],
+            positions: 0.0,
+            one_position: 0.0,
+            unbias: 0.0,
+            widest: 0.0,
+            batch: f64::from(config.batch),
+            one_image: 1.0 / f64::from(config.batch),
             channels,
+            one_channel: 1.0 / channels as f64,
             first: true,
             image: 0.0,
             smooth: 0.0,
@@ -128,15 +154,21 @@ impl Walk {
             product: 1.0,
             factors: 0,
             few_channels: 0.0,
-        }
+        };
+        walk.resize([height, width]);
+        walk
     }
 
-    fn batch(&self) -> f64 {
-        f64::from(self.config.batch)
-    }
-
-    fn positions(&self) -> f64 {
-        (self.size[0] * self.size[1]) as f64
+    /// Takes over the size of a map, and what follows from it alone.
+    fn resize(&mut self, size: [usize; 2]) {
+        self.size = size;
+        self.positions = (size[0] * size[1]) as f64;
+        self.one_position = 1.0 / self.positions;
+        let values = self.batch * self.positions;
+        self.unbias = values / (values - 1.0);
+        // Patterns end at the borders, beyond which there are zeros. The widest is a whole wave, and it
+        // fades beside the half wave that all images share.
+        self.widest = 2.0 * self.positions / (3.0 * PI * PI);
     }
 
     /// Channels of the current map.
@@ -148,10 +180,15 @@ impl Walk {
     pub(super) fn layer(&mut self, layer: &Layer, borders: &mut Borders) {
         let border = borders.get(&layer.window, self.size);
         let variance = if self.first { self.image_layer(layer, border) } else { self.inner(layer, border) };
-        let [rows, columns] = layer.window.strides;
-        self.width /= (rows * columns) as f64;
-        self.size = border.output;
+        let (output, [rows, columns]) = (border.output, layer.window.strides);
+        if rows * columns > 1 {
+            self.width /= (rows * columns) as f64;
+        }
+        if output != self.size {
+            self.resize(output);
+        }
         self.channels = layer.output;
+        self.one_channel = 1.0 / layer.output as f64;
         self.first = false;
         self.normalise(layer, variance);
     }
@@ -161,7 +198,7 @@ impl Walk {
         let fan = layer.fan as f64;
         self.smooth = 2.0 / (fan * border.taps);
         self.width = border.blur / 2.0;
-        self.image = 2.0 / (fan * self.positions());
+        self.image = 2.0 / (fan * self.positions);
         self.overlap = 1.0 / (fan * border.taps);
         self.border = Profile { variance: border.position_variance(1.0, 0.0), fresh: 1.0 };
         self.difference = self.border;
@@ -170,10 +207,10 @@ impl Walk {
 
     /// ReLU and convolution. Answers the variance they make.
     fn inner(&mut self, layer: &Layer, border: &Border) -> f64 {
+        let mut apart = half_difference(self.distance) * border.valid;
         let mean = self.activate();
         let fan = layer.fan as f64;
         let mut square = 0.5 * border.valid - mean * border.valid_squared;
-        let mut apart = half_difference(self.distance) * border.valid;
         if border.taps > 1.0 {
             // Taps see the middle of the map, where norms are larger, more often than its borders.
             let seen = 1.0 + self.border.covariance(border);
@@ -182,9 +219,9 @@ impl Walk {
             square *= seen;
         }
         // Twins that have nothing in common any more stay so.
-        self.distance = (apart / square).min(1.0);
+        self.distance = least(apart / square, 1.0);
         if layer.fan < self.channels {
-            let share = 1.0 / fan - 1.0 / self.channels as f64;
+            let share = 1.0 / fan - self.one_channel;
             self.private = NOISE * share / border.taps;
             self.private_overlap = 1.0 / (fan * border.taps);
         }
@@ -193,39 +230,38 @@ impl Walk {
 
     /// Goes through a ReLU. Answers the squared mean of its values, averaged over channels.
     fn activate(&mut self) -> f64 {
-        let (one_image, one_position) = (1.0 / self.batch(), 1.0 / self.positions());
-        let one_channel = 1.0 / self.channels as f64;
-        let slow = (1.0 + self.image) * (1.0 + self.smooth) * (1.0 + self.border.variance) - 1.0;
-        let [slow4, local4, image4, overlap4] =
-            roots([slow, self.local, self.image, 2.0 * self.seen_overlap()]);
-        let private4 = if self.private > 0.0 { roots([self.private])[0] } else { 1.0 };
-        let tails = 1.0 / (slow4 * local4 * private4);
-        let mean = MEAN_SQUARED * self.mean_absolute(overlap4 * tails);
+        let shared = (1.0 + self.smooth) * (1.0 + self.border.variance);
+        let overlap = 1.0 + 2.0 * self.seen_overlap();
+        let [[slow2, local2, ..], [slow4, local4, image4, overlap4]] =
+            roots([(1.0 + self.image) * shared, 1.0 + self.local, 1.0 + self.image, overlap]);
+        let private4 = if self.private > 0.0 { roots([1.0 + self.private])[1][0] } else { 1.0 };
+        // What is multiplied by `tails` waits for no division.
+        let tails = slow4 * local4 * private4;
+        let mean_tails = MEAN_SQUARED * self.mean_absolute(overlap4, tails);
 
         // Squared norms through the ReLU: curvature, then noise of the channels.
-        let slow_gain = scale_gain(slow, slow4, MEAN_SQUARED * slow4 * tails);
-        let local_gain = scale_gain(self.local, local4, MEAN_SQUARED * local4 * tails);
-        let noise = NOISE * (1.0 + self.private) * one_channel;
-        let others = (1.0 + self.smooth) * (1.0 + self.local) * (1.0 + self.border.variance);
+        let [slow_gain, local_gain] = scale_gains([[slow2, local2], [slow4, local4]], tails);
+        let noise = NOISE * (1.0 + self.private) * self.one_channel;
+        let others = shared * (1.0 + self.local);
 
         // Images of unlike scale have unlike means, which correlate their positions.
-        let shift = MEAN_SQUARED * tails * (image4 - 1.0) / (0.5 - mean);
+        let shift = MEAN_SQUARED * (image4 - 1.0) / (0.5 * tails - mean_tails);
         self.within = correlation(self.within) * (1.0 - shift) + shift;
-        let together = one_position + (1.0 - one_position) * square_correlation(self.within);
+        let together = self.one_position + (1.0 - self.one_position) * square_correlation(self.within);
         // An image is part of the batch that it is normalised by.
-        let own = one_position + self.within * self.within;
-        let held = 1.0 + 2.0 * own * (1.0 + self.image) * one_image;
-        let image = self.image / (held * held);
-        let grown = (1.0 + image * slow_gain) * (1.0 + noise * together * others) - 1.0;
-        let old = [image, self.smooth, self.border.variance];
-        let new = [grown, self.smooth * slow_gain, self.border.variance * slow_gain];
-        let counts = [self.batch(), self.positions(), self.positions()];
-        [self.image, self.smooth, self.border.variance] = bounded(old, new, counts);
+        let own = self.one_position + self.within * self.within;
+        let held = 1.0 + 2.0 * own * (1.0 + self.image) * self.one_image;
+        let held = held * held;
+        let grown = (1.0 + self.image / held * slow_gain) * (1.0 + noise * together * others) - 1.0;
+        self.image = bounded([self.image, held], grown, self.batch);
+        self.smooth = bounded([self.smooth, 1.0], self.smooth * slow_gain, self.positions);
+        let variance = &mut self.border.variance;
+        *variance = bounded([*variance, 1.0], *variance * slow_gain, self.positions);
         self.local = (1.0 + self.local * local_gain) * (1.0 + noise) - 1.0;
 
-        self.overlap = OVERLAP * self.overlap + one_channel;
+        self.overlap = OVERLAP * self.overlap + self.one_channel;
         (self.private, self.private_overlap) = (0.0, 0.0);
-        mean
+        mean_tails / tails
     }
 
     /// Mean squared correlation of two positions of one channel.
@@ -233,11 +269,10 @@ impl Walk {
         if self.private > 0.0 { self.private_overlap } else { self.overlap }
     }
 
-    /// `(E|z|)² π/2` averaged over channels: 1 for normal variables, less for heavier `tails`, at
-    /// least one image's share.
-    fn mean_absolute(&self, tails: f64) -> f64 {
-        let least = 1.0 / self.batch();
-        least + (1.0 - least) * tails
+    /// `(E|z|)² π/2` averaged over channels, times `tails`: the quotient is 1 for normal variables, less for
+    /// larger `tails`, at least one image's share.
+    fn mean_absolute(&self, overlap4: f64, tails: f64) -> f64 {
+        self.one_image * tails + (1.0 - self.one_image) * overlap4
     }
 
     /// Goes through a window of several taps.
@@ -249,22 +284,18 @@ impl Walk {
         self.smooth = old + new;
         self.local = 0.0;
         self.width = border.blur + old * self.width / self.smooth;
-        // Patterns end at the borders, beyond which there are zeros. The widest is a whole wave, and it
-        // fades beside the half wave that all images share.
-        let positions = self.positions();
-        self.width = self.width.min(2.0 * positions / (3.0 * PI * PI));
+        self.width = least(self.width, self.widest);
         self.border.blur(border.kept, border.position_variance(0.5, mean));
         self.difference.blur(border.kept, border.made);
     }
 
     /// Goes through the batch normalisation and counts its running variance.
     fn normalise(&mut self, layer: &Layer, variance: f64) {
-        let values = self.batch() * self.positions();
         let (old, new) = match self.config.bn_term {
             BnTerm::Official => {
                 // Both batches have been seen, of unbiased variances that are alike.
                 let old = layer.momentum * layer.momentum;
-                (old, (1.0 - old) * variance * values / (values - 1.0))
+                (old, (1.0 - old) * variance * self.unbias)
             }
             BnTerm::Paper => (0.0, variance),
         };
@@ -275,7 +306,8 @@ impl Walk {
             self.logarithms += self.product.ln();
             (self.product, self.factors) = (1.0, 0);
         }
-        self.few_channels += new * new * self.seen_overlap() / (running * running * layer.output as f64);
+        let share = new / running;
+        self.few_channels += share * share * self.seen_overlap() * self.one_channel;
     }
 
     /// The score of the chain so far, with a ReLU at its end.
@@ -286,10 +318,10 @@ impl Walk {
             * (1.0 + self.border.variance)
             * (1.0 + self.local)
             * (1.0 + self.private);
-        let [all4, overlap4] = roots([all - 1.0, 2.0 * self.seen_overlap()]);
-        let mean = self.mean_absolute(overlap4 / all4);
+        let [_, [tails, overlap4]] = roots([all, 1.0 + 2.0 * self.seen_overlap()]);
+        let mean = self.mean_absolute(overlap4, tails) / tails;
         // |max(a, 0) − max(b, 0)| is √((1 − ρ) / π) on average.
-        let values = self.channels as f64 * self.positions();
+        let values = self.channels as f64 * self.positions;
         values.ln() + 0.5 * (self.distance / PI * mean).ln() + 0.5 * logarithms
     }
 }
