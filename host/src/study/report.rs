@@ -28,6 +28,8 @@ fn of(summary: &StudySummary, dataset: &DatasetResult, made: &[Made]) -> ReportD
     data.comparisons = comparisons(summary, dataset);
     data.title = format!("nashost study: {}, {}", summary.name, dataset.dataset);
     data.warnings = warnings(summary, dataset);
+    let here = made.iter().filter(|made| made.key.dataset == dataset.dataset);
+    data.total_s = Some(here.map(|made| made.state.seconds()).sum());
     for run in &mut data.runs {
         // Each run of a study has one seed; the study tells how many there are.
         run.warnings.retain(|warning| !warning.ends_with(ONE_SEED));

@@ -78,7 +78,8 @@ pub(super) fn warnings(data: &ReportData) -> Option<Section> {
 fn tiles(data: &ReportData) -> maud::Markup {
     let test = data.runs.iter().flat_map(|run| run.parts.iter().filter(|part| part.name == "test")).next();
     let networks: u64 = data.methods.iter().map(|method| method.seeds).sum();
-    let seconds: f64 = data.runs.iter().map(|run| run.times.total_s).sum();
+    let shown = || data.runs.iter().map(|run| run.times.total_s).sum();
+    let seconds: f64 = data.total_s.unwrap_or_else(shown);
     let dataset = data.runs.first().map(|run| run.dataset.as_str());
     html! {
         ul.tiles {
