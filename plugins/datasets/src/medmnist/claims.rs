@@ -57,7 +57,8 @@ fn elements(entry: &mut impl Read) -> Option<u128> {
     let text = text.strip_prefix(", 'fortran_order': ")?;
     let text = text.strip_prefix("False").or_else(|| text.strip_prefix("True"))?;
     let (shape, end) = text.strip_prefix(", 'shape': (")?.split_once(')')?;
-    if !plain || end.trim_end_matches([' ', '\n']) != ", }" {
+    // numpy leaves a comma at the end, other writers do not.
+    if !plain || !matches!(end.trim_end_matches([' ', '\n']), ", }" | "}") {
         return None;
     }
     let sides = shape.strip_suffix(',').unwrap_or(shape);
@@ -91,6 +92,7 @@ mod tests {
         assert_eq!(claimed(&header("(4, 28, 28)")), Some(4 * 28 * 28));
         assert_eq!(claimed(&header("(5,)")), Some(5));
         assert_eq!(claimed(&header("()")), Some(1));
+        assert_eq!(claimed(&header("(5,)").replace(", }", "}")), Some(5));
         let most = u64::MAX;
         assert_eq!(claimed(&header(&format!("({most}, {most}, {most})"))), Some(u128::MAX));
     }
