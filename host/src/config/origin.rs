@@ -104,7 +104,6 @@ mod tests {
         }
         origins.remove("/train");
         assert_eq!(origins.of("/train/lr"), &Origin::BuiltIn);
-        assert_eq!(origins.of("/train/lr"), &Origin::BuiltIn);
         for longer in ["/trainer", "/train-lr"] {
             assert_eq!(origins.of(longer).to_string(), "--x", "a longer name is another key");
         }
