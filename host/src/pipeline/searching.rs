@@ -8,6 +8,7 @@ use std::{
 };
 
 use nashost_plugin_api::{metric::Score, strategy::Ranked};
+use nashost_plugin_torch::release_freed_memory;
 
 use super::{Session, Stop, search::Searcher};
 use crate::{
@@ -135,6 +136,9 @@ impl Session<'_> {
                 Some(Report::Told(FromWorker::SearchState(state))) => {
                     // What the state has been told is recorded: `pending` is empty here.
                     atomic::write_json(&file, &state)?;
+                    // States come and go, each a little larger than the last.
+                    drop(state);
+                    release_freed_memory();
                 }
                 Some(Report::Told(FromWorker::SearchDone { result, seconds, details })) => {
                     self.recorder.record(RunEvent::SearchFinished { result, seconds, details })?;

@@ -158,9 +158,10 @@ mod tests {
         assert_eq!(value.size(), x.size());
         for (i, (expected, variance)) in expected.iter().enumerate() {
             let off = (value.narrow(0, i as i64 * size, size) - expected).abs().max().double_value(&[]);
-            // Values up to about 5, of 24 bits, after sums of 24 bits.
-            assert!(off < 1e-5, "{:?}, part {i}: {off}", x.size());
-            assert!((variances[i] / variance - 1.0).abs() < 1e-6, "{} {variance}", variances[i]);
+            // Values up to about 5, of 24 bits, after sums of 24 bits. The value that distances are measured
+            // from may lie four deviations off the mean: then 16 of 17 parts of the squares cancel out.
+            assert!(off < 1e-4, "{:?}, part {i}: {off}", x.size());
+            assert!((variances[i] / variance - 1.0).abs() < 2e-5, "{} {variance}", variances[i]);
         }
     }
 
