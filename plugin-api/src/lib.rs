@@ -8,6 +8,7 @@ pub mod dataset;
 pub mod graph;
 pub mod manifest;
 pub mod metric;
+pub mod problems;
 pub mod sdk;
 pub mod seed;
 pub mod strategy;

@@ -87,7 +87,8 @@ pub(super) fn command(args: &ScoreArgs, context: &Context) -> Result<Exit> {
             counters: counters.clone(),
             scores: BTreeMap::new(),
         });
-        candidates.push(Candidate { spec, graph, counters, seed });
+        // As in a search: metrics judge what is used after training.
+        candidates.push(Candidate { spec, graph: graph.without_auxiliary(), counters, seed });
     }
     let score_context = ScoreContext { geometry, device: device.name };
     for metric in &metrics(args, &registry, config.score.as_ref().map(ComponentRef::from)) {

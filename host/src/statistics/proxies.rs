@@ -84,7 +84,8 @@ fn score_by(
 fn candidate(structure: &PortableArchitecture, seed: u64) -> Candidate {
     Candidate {
         spec: structure.spec.clone(),
-        graph: structure.graph.clone(),
+        // As in a search: metrics judge what is used after training.
+        graph: structure.graph.without_auxiliary(),
         counters: structure.counters.clone(),
         seed: derive_seed(seed, &format!("score/{}", structure.id)),
     }

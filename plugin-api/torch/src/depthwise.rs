@@ -35,6 +35,10 @@ pub(crate) fn is_slow(
     dilations: [i64; 2],
     groups: i64,
 ) -> bool {
+    // Searches convolve without gradients, many times a second.
+    if !images.requires_grad() && !weight.requires_grad() {
+        return false;
+    }
     let (sizes, shape) = (images.size(), weight.size());
     let (&[_, channels, height, width], &[filters, 1, rows, columns]) = (&sizes[..], &shape[..]) else {
         return false;
@@ -43,7 +47,6 @@ pub(crate) fn is_slow(
     images.device() == Device::Cpu
         && images.kind() == Kind::Float
         && weight.kind() == Kind::Float
-        && (images.requires_grad() || weight.requires_grad())
         && [channels, filters] == [groups; 2]
         && rows == columns
         && rows % 2 == 1

@@ -5,10 +5,8 @@
 
 pub mod csv_images;
 pub mod medmnist;
+mod near;
 pub mod phantom;
-mod problems;
-
-pub use problems::Problems;
 
 nashost_plugin_api::register!(dataset: csv_images::CsvImages);
 nashost_plugin_api::register!(dataset: medmnist::Medmnist);

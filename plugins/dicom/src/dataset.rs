@@ -5,6 +5,7 @@ use std::{fs, path::Path, sync::OnceLock, time::SystemTime};
 use nashost_plugin_api::{
     component::{Component, PluginResult},
     dataset::{Dataset, DatasetInfo, Pixels, Record},
+    problems::Problems,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +13,6 @@ use crate::{
     config::DicomConfig,
     index::{Index, Names},
     picture::picture,
-    problems::Problems,
     pseudonym::{Salt, hex},
 };
 

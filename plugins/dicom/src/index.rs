@@ -6,7 +6,7 @@ use std::{
     path::{Component as PathPart, Path, PathBuf},
 };
 
-use nashost_plugin_api::dataset::Record;
+use nashost_plugin_api::{dataset::Record, problems::Problems};
 use rayon::prelude::*;
 
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     file::{DataSet, FileError, Tag, has_mark, with_header},
     header::Identity,
     labels::{Labels, Row},
-    problems::Problems,
     pseudonym::Salt,
 };
 

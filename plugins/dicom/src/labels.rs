@@ -8,12 +8,12 @@ use std::{
 };
 
 use csv::StringRecord;
-use nashost_plugin_api::dataset::{Part, Target};
-
-use crate::{
-    config::DicomConfig,
-    problems::{Problems, did_you_mean},
+use nashost_plugin_api::{
+    dataset::{Part, Target},
+    problems::Problems,
 };
+
+use crate::{config::DicomConfig, near::did_you_mean};
 
 /// Bytes of a column's name at most: each wrong value quotes it.
 const LONGEST_NAME: usize = 200;

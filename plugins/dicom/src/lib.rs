@@ -14,8 +14,8 @@ mod header;
 mod index;
 mod intensity;
 mod labels;
+mod near;
 mod picture;
-mod problems;
 mod pseudonym;
 #[cfg(test)]
 mod testing;

@@ -7,10 +7,13 @@ use std::{
 };
 
 use csv::StringRecord;
-use nashost_plugin_api::dataset::{Part, Record, Target};
+use nashost_plugin_api::{
+    dataset::{Part, Record, Target},
+    problems::Problems,
+};
 
 use super::CsvImagesConfig;
-use crate::problems::{Problems, did_you_mean};
+use crate::near::did_you_mean;
 
 /// All index files of a dataset, read and checked.
 #[derive(Debug, Clone, PartialEq)]

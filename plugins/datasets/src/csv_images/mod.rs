@@ -15,13 +15,13 @@ use std::{
 use nashost_plugin_api::{
     component::{Component, PluginResult},
     dataset::{Dataset, DatasetInfo, Pixels, Record},
+    problems::Problems,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use self::{decode::decode, index::Index};
-use crate::problems::Problems;
 
 /// Configuration of [`CsvImages`].
 ///

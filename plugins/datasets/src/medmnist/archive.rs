@@ -2,12 +2,14 @@
 
 use std::{fs::File, path::Path};
 
-use nashost_plugin_api::dataset::{Part, Target};
+use nashost_plugin_api::{
+    dataset::{Part, Target},
+    problems::Problems,
+};
 use ndarray::{Array2, ArrayD, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpzError, ReadableElement};
 
 use super::{claims, part_name};
-use crate::problems::Problems;
 
 /// The arrays of a set, checked.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! All problems of an index at once.
+//! All problems of something at once.
 
 use std::fmt;
 
@@ -7,7 +7,16 @@ const MOST: usize = 1000;
 /// Bytes of a problem that are told, at most: it may quote what the file says.
 const LONGEST: usize = 1000;
 
-/// Problems, one per line when displayed; from the 1001st on they are only counted.
+/// Problems of what a user gave, one per line when displayed; from the 1001st on they are only counted.
+///
+/// ```
+/// use nashost_plugin_api::problems::Problems;
+///
+/// let mut problems = Problems::default();
+/// problems.add("row 3: no label");
+/// assert_eq!(problems.or(7).unwrap_err().to_string(), "row 3: no label");
+/// assert_eq!(Problems::default().or(7), Ok(7));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     told: Vec<String>,
@@ -27,8 +36,8 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problems {
-    /// Adds a problem.
-    pub(crate) fn add(&mut self, problem: impl Into<String>) {
+    /// Adds a problem. Of a long one the first 1000 bytes are told.
+    pub fn add(&mut self, problem: impl Into<String>) {
         if self.told.len() == MOST {
             self.more += 1;
             return;
@@ -43,21 +52,21 @@ impl Problems {
     }
 
     /// Returns `value` if there is no problem.
-    pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
+    ///
+    /// # Errors
+    ///
+    /// Fails with all problems if there are any.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
         if self.told.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 
-/// Returns ` (did you mean …?)` for the nearest of `names`, or nothing if none is near.
-pub(crate) fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let lower = name.to_lowercase();
-    names
-        .into_iter()
-        .map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), other))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| format!(" (did you mean \"{other}\"?)"))
-        .unwrap_or_default()
+impl FromIterator<String> for Problems {
+    fn from_iter<T: IntoIterator<Item = String>>(problems: T) -> Self {
+        let mut list = Self::default();
+        problems.into_iter().for_each(|problem| list.add(problem));
+        list
+    }
 }
 
 #[cfg(test)]
