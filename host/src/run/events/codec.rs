@@ -4,10 +4,14 @@
 //! hexadecimal digits of the SHA-256 of everything before `,"check":`.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{Record, VERSION};
-use crate::error::{Error, Exit, Result};
+use super::{Record, RunEvent, VERSION};
+use crate::{
+    error::{Error, Exit, Result},
+    run::time::Timestamp,
+};
 
 const FIELD: &str = ",\"check\":\"";
 /// The eight digits, the quote and the brace.
@@ -38,7 +42,7 @@ pub(super) fn encode(record: &Record) -> Result<String> {
             .help("this is a bug of nashost; please report it")
     };
     let mut line = serde_json::to_string(record).map_err(|e| unfit(e.to_string()))?;
-    match serde_json::from_str::<Record>(&line) {
+    match read(line.as_bytes()) {
         Ok(back) if back == *record => {}
         Ok(_) => return Err(unfit("it holds a number that is not finite".to_owned())),
         Err(error) => return Err(unfit(error.to_string())),
@@ -80,7 +84,7 @@ pub(super) fn decode(line: &[u8], seq: u64) -> std::result::Result<Record, LineE
     if rest != format!("{FIELD}{}{END}", check(body)).as_bytes() {
         return Err(LineError::Damaged);
     }
-    let record: Record = serde_json::from_slice(line).map_err(|error| unknown(line, &error))?;
+    let record = read(line).map_err(|error| unknown(line, &error))?;
     if record.v > VERSION {
         Err(LineError::Newer(record.v))
     } else if record.seq == seq {
@@ -88,6 +92,29 @@ pub(super) fn decode(line: &[u8], seq: u64) -> std::result::Result<Record, LineE
     } else {
         Err(LineError::OutOfOrder { found: record.seq, expected: seq })
     }
+}
+
+/// How the event of a candidate begins.
+const CANDIDATE: &str = "{\"type\":\"candidate\",";
+
+/// Reads the object of a record. Long searches consist of candidates, which are read at once; for the other
+/// kinds serde first puts the fields aside until it knows the kind, in twice the time.
+fn read(line: &[u8]) -> serde_json::Result<Record> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        v: u32,
+        seq: u64,
+        time: Timestamp,
+        #[serde(borrow)]
+        event: &'a RawValue,
+    }
+    let Line { v, seq, time, event } = serde_json::from_slice(line)?;
+    let event = if event.get().starts_with(CANDIDATE) {
+        RunEvent::Candidate(serde_json::from_str(event.get())?)
+    } else {
+        serde_json::from_str(event.get())?
+    };
+    Ok(Record { v, seq, time, event })
 }
 
 /// Why a whole line is no event: a newer version may have events that this one cannot read.
