@@ -63,5 +63,5 @@ pub use local::{
 };
 pub use prediction_metric::prediction_metric_rules;
 pub use search::{Manner, Proposal, Search, Trace};
-pub use strategy::strategy_rules;
+pub use strategy::{Values, strategy_rules, strategy_rules_by};
 pub use toy::{ForeignSpace, ToySpace};

@@ -15,14 +15,50 @@ use crate::{
 /// Most proposals of one search: enough for several generations, few enough for seconds.
 const PROPOSALS: u64 = 40;
 
-/// Tries every rule on strategies that `make` creates, in the space that `space` makes.
+/// What a strategy is told of its proposals.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    /// The value of a structure; `None` if undefined.
+    pub value: &'a dyn Fn(&Spec) -> Option<f64>,
+    /// Which ways may be better, at least one.
+    pub directions: &'a [Direction],
+    /// Whether any of them may be left out. A strategy that computes its own metric may refuse that.
+    pub may_lack: bool,
+}
+
+impl std::fmt::Debug for Values<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Values").field("directions", &self.directions).finish_non_exhaustive()
+    }
+}
+
+/// Values that are made up, for strategies that take any.
+const MADE_UP: Values<'static> = Values {
+    value: &|spec| Some(made_up(spec)),
+    directions: &[Direction::Higher, Direction::Lower],
+    may_lack: true,
+};
+
+/// Tries every rule on strategies that `make` creates, in the space that `space` makes, with values that
+/// are made up.
 pub fn strategy_rules<'s>(
     bench: &mut Bench<'_>,
     make: &dyn Fn() -> Result<ForeignStrategy, CallError>,
     space: &dyn Fn(Direction) -> Box<dyn SearchContext + 's>,
 ) {
-    let context = space(Direction::Higher);
-    let all = |_: u64, spec: &Spec| Some(value(spec));
+    strategy_rules_by(MADE_UP, bench, make, space);
+}
+
+/// Tries every rule as [`strategy_rules`] does, with `values`.
+pub fn strategy_rules_by<'s>(
+    values: Values<'_>,
+    bench: &mut Bench<'_>,
+    make: &dyn Fn() -> Result<ForeignStrategy, CallError>,
+    space: &dyn Fn(Direction) -> Box<dyn SearchContext + 's>,
+) {
+    let Values { value, directions, may_lack } = values;
+    let context = space(directions[0]);
+    let all = |_: u64, spec: &Spec| value(spec);
     let search = Search { make, context: &*context, value: &all, limit: PROPOSALS };
     bench.rule("describe", || {
         let strategy = make()?;
@@ -63,7 +99,10 @@ pub fn strategy_rules<'s>(
     bench.rule("checkpoint", || same(reference()?, &search.run(Manner::Relay)?, "after a restore"));
     bench.rule("undefined", || {
         reference()?;
-        let some = |id: u64, spec: &Spec| (id % 3 != 1).then(|| value(spec));
+        if !may_lack {
+            return Err(Trouble::NotTried("it is told the values of its own metric".to_owned()));
+        }
+        let some = |id: u64, spec: &Spec| value(spec).filter(|_| id % 3 != 1);
         let trace = Search { value: &some, ..search }.run(Manner::Full)?;
         let ranked = &trace.result.ranked;
         if let Some(entry) = ranked.iter().find(|entry| !entry.value.is_finite()) {
@@ -77,12 +116,12 @@ pub fn strategy_rules<'s>(
     });
     bench.rule("result", || {
         reference()?;
-        for direction in [Direction::Higher, Direction::Lower] {
+        for &direction in directions {
             let context = space(direction);
             let trace = Search { context: &*context, ..search }.run(Manner::Full)?;
             ranked(&trace, direction)?;
         }
-        Ok("both directions".to_owned())
+        Ok(if directions.len() > 1 { "both directions" } else { "the direction of its metric" }.to_owned())
     });
     bench.rule("nonsense", || {
         let mut strategy = make()?;
@@ -98,7 +137,7 @@ pub fn strategy_rules<'s>(
 }
 
 /// A number between 0 and 1 for every structure.
-fn value(spec: &Spec) -> f64 {
+fn made_up(spec: &Spec) -> f64 {
     (derive_seed(0, &spec.to_string()) >> 11) as f64 / (1_u64 << 53) as f64
 }
 

@@ -9,17 +9,18 @@ use std::{
 use nashost_plugin_api::{
     abi::foreign::{
         CallError, CallErrorKind, ForeignArchitecture, ForeignArchitectureMetric, ForeignDataset,
-        ForeignPredictionMetric, ForeignStrategy, open,
+        ForeignPredictionMetric, ForeignStrategy, Plugin, open,
     },
-    architecture::Geometry,
-    component::Kind,
+    architecture::{Geometry, Spec},
+    component::{ComponentInfo, Kind},
     dataset::Target,
     manifest::Manifest,
     metric::{Candidate, Direction, Predictions, ScoreContext},
-    strategy::SearchContext,
+    strategy::{SearchContext, StrategyInfo},
     testing::{
-        Bench, Event, Finding, ForeignSpace, ToySpace, Verdict, architecture_metric_rules,
+        Bench, Event, Finding, ForeignSpace, ToySpace, Values, Verdict, architecture_metric_rules,
         architecture_rules, dataset_rules, prediction_metric_rules, rules_of, strategy_rules,
+        strategy_rules_by,
     },
 };
 use nashost_plugin_torch::ForeignOneShot;
@@ -92,7 +93,14 @@ pub fn serve(task: &Path, report: &Path, registry: &Registry, libtorch_abi: Opti
     bench.rule("settings", || {
         settings::check(&info.config_schema, task.settings.as_ref(), |settings| create(settings).map(drop))
     });
-    let subject = Subject { task: &task, manifest: &manifest, registry, write: &write };
+    let subject = Subject {
+        task: &task,
+        manifest: &manifest,
+        plugin: &plugin,
+        components: &components,
+        registry,
+        write: &write,
+    };
     let given = task.settings.clone().unwrap_or_else(|| json!({}));
     match task.kind {
         Kind::Strategy => subject.strategy(&mut bench, given, &|s| ForeignStrategy::new(create(s)?)),
@@ -118,6 +126,8 @@ pub fn serve(task: &Path, report: &Path, registry: &Registry, libtorch_abi: Opti
 struct Subject<'a> {
     task: &'a Task,
     manifest: &'a Manifest,
+    plugin: &'a Plugin,
+    components: &'a [ComponentInfo],
     registry: &'a Registry,
     write: &'a dyn Fn(&Line),
 }
@@ -175,14 +185,16 @@ impl Subject<'_> {
             return;
         }
         let described = described.map(|(info, _)| info);
-        let spaces = described.as_ref().map(|info| info.valid_spaces.clone()).unwrap_or_default();
+        let StrategyInfo { valid_spaces: spaces, default_metric, .. } =
+            described.as_ref().ok().cloned().unwrap_or_default();
         if self.needs_settings(described) {
             return;
         }
         if spaces.is_empty() {
             let make = || create(&given);
             let toy = |direction| -> Box<dyn SearchContext> { Box::new(ToySpace::new(direction)) };
-            self.strategy_in(bench, &make, &toy);
+            strategy_rules(bench, &make, &toy);
+            Self::finish_strategy(bench, &make, &*toy(Direction::Higher));
             return;
         }
         // Such a strategy is tried as its recipe runs it.
@@ -207,20 +219,34 @@ impl Subject<'_> {
                 let space = |direction| -> Box<dyn SearchContext + '_> {
                     Box::new(ForeignSpace { architecture, geometry: GEOMETRY, direction })
                 };
-                self.strategy_in(bench, &make, &space);
+                let metric = default_metric.and_then(|id| self.own_metric(&id));
+                if let Some((metric, direction)) = &metric {
+                    let value = |spec: &Spec| score(metric, architecture, spec).ok().flatten();
+                    let values = Values { value: &value, directions: &[*direction], may_lack: false };
+                    strategy_rules_by(values, bench, &make, &space);
+                } else {
+                    strategy_rules(bench, &make, &space);
+                }
+                let direction = metric.map_or(Direction::Higher, |(_, direction)| direction);
+                Self::finish_strategy(bench, &make, &*space(direction));
             }
         }
     }
 
-    fn strategy_in<'s>(
-        &self,
-        bench: &mut Bench<'_>,
-        make: Make<'_, ForeignStrategy>,
-        space: &dyn Fn(Direction) -> Box<dyn SearchContext + 's>,
-    ) {
-        strategy_rules(bench, make, space);
-        let context = space(Direction::Higher);
-        let ask = || make()?.ask(&*context, 1).map(drop);
+    /// The metric `id` and its direction, if the plugin has it: a strategy may compute the values of its
+    /// own metric and refuse others.
+    fn own_metric(&self, id: &str) -> Option<(ForeignArchitectureMetric, Direction)> {
+        let is_it = |info: &&ComponentInfo| info.kind == Kind::ArchitectureMetric && info.id == id;
+        self.components.iter().find(is_it)?;
+        let settings = self.task.others.get(id).cloned().unwrap_or_else(|| json!({}));
+        let metric =
+            ForeignArchitectureMetric::new(self.plugin.create(id, &settings.to_string()).ok()?).ok()?;
+        let direction = metric.describe().ok()?.direction;
+        Some((metric, direction))
+    }
+
+    fn finish_strategy(bench: &mut Bench<'_>, make: Make<'_, ForeignStrategy>, context: &dyn SearchContext) {
+        let ask = || make()?.ask(context, 1).map(drop);
         Self::finish(bench, ask, ask);
     }
 
@@ -276,6 +302,19 @@ impl Subject<'_> {
         let round = || make()?.score(std::slice::from_ref(&candidate), &context).map(drop);
         Self::finish(bench, round, round);
     }
+}
+
+/// The value of a structure.
+fn score(
+    metric: &ForeignArchitectureMetric,
+    architecture: &ForeignArchitecture,
+    spec: &Spec,
+) -> std::result::Result<Option<f64>, CallError> {
+    let graph = architecture.graph(spec, &GEOMETRY)?.without_auxiliary();
+    let counters = architecture.counters(spec, &GEOMETRY)?;
+    let candidate = Candidate { spec: spec.clone(), graph, counters, seed: 1 };
+    let context = ScoreContext { geometry: GEOMETRY, device: "cpu".to_owned() };
+    Ok(metric.score(&[candidate], &context)?.first().and_then(|score| score.value))
 }
 
 fn candidate() -> Candidate {
