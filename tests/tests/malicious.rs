@@ -160,6 +160,45 @@ fn a_worker_is_in_the_sandbox_as_well() {
 }
 
 #[test]
+fn a_study_is_in_the_sandbox_with_its_runs() {
+    if !has_sandbox() {
+        return;
+    }
+    // Said by the flag, or by the file for one dataset.
+    for (flag, setting) in [("--sandbox", ""), ("", "run.sandbox = true")] {
+        let victim = Victim::new();
+        let deeds = serde_json::to_string(&ATTACKS.map(|attack| attack.0)).unwrap();
+        let port = victim.listener.local_addr().unwrap().port();
+        let study = format!(
+            "name = \"attacked\"\nseeds = [1]\n\
+             all = {{ run.device = \"cpu\", train = {{ resolution = 8, epochs = 1 }}, eval.bootstrap = 20 }}\n\
+             controls = {{ random = false, params = false, small_cnn = false }}\n\
+             [[datasets]]\nname = \"evil\"\nset.data = {{ plugin = \"malicious\", deeds = {deeds}, port = {port} }}\n\
+             set.{setting}\n\
+             [[methods]]\nname = \"plain\"\nset.arch.plugin = \"superres\"\n"
+        );
+        fs::write(victim.sandbox.path("study.toml"), study.replace("set.\n", "")).unwrap();
+        let output = victim.process(&format!("study study.toml {flag}")).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let folder = victim.sandbox.path("studies/attacked");
+        let runs = fs::read_dir(folder.join("runs")).unwrap().flatten();
+        let runs: Vec<Run> = runs.filter(|run| run.path().is_dir()).map(|run| Run(run.path())).collect();
+        let provenance = runs[0].json("provenance.json");
+        assert!(provenance["sandbox"]["landlock"].as_u64().unwrap() >= 3, "{provenance}");
+        let log: String = fs::read_dir(folder.join("log"))
+            .unwrap()
+            .map(|log| fs::read_to_string(log.unwrap().path()).unwrap())
+            .collect();
+        for (_, deed) in ATTACKS {
+            assert!(log.contains(&format!("deed {deed}: stopped")), "{deed}: {log}");
+            assert!(!(log.clone() + &said).contains(&format!("deed {deed}: done")), "{deed}: {said}{log}");
+        }
+        assert!(!victim.is_harmed());
+    }
+}
+
+#[test]
 fn what_no_sandbox_stops_is_noticed_or_harmless() {
     if !has_sandbox() {
         return;

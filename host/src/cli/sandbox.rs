@@ -1,17 +1,22 @@
 //! Which commands work in the sandbox, and what each of them needs there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::{
     Context,
-    args::{Command, ConfigArgs, ConfigCommand, DataCommand, PluginCommand},
+    args::{
+        Command, ConfigArgs, ConfigCommand, DataCommand, PluginCommand, ReproduceCommand, ReproduceStudyArgs,
+    },
 };
 use crate::{
-    config::{Precautions, Sources},
+    config::{Layer, Origin, Precautions, Sources, named, wants_sandbox},
     error::{Error, Exit, Result},
     pipeline,
     run::RunDir,
     sandbox::{Stay, inside, supervise},
+    study::{Folder, StudyConfig},
 };
 
 /// Makes the whole command in the sandbox if it is wanted there, and returns how it ended; `None` if the command
@@ -28,7 +33,7 @@ pub(super) fn enter(command: &Command, context: &Context) -> Result<Option<Exit>
 /// The error of a command that loads plugins and cannot do so in the sandbox.
 pub(super) fn not_here() -> Error {
     Error::new(Exit::Usage, "E0459", "plugins are to work in the sandbox, but this command has none").help(
-        "`run`, `resume`, `repeat`, `score`, `data check`, `config show`, `config check` and `plugin` have one",
+        "`run`, `resume`, `repeat`, `study`, `score`, `data check`, `config show`, `config check` and `plugin` have one",
     )
 }
 
@@ -88,6 +93,12 @@ fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
                 stay
             }))
         }
+        Command::Study(args) => of_study(&args.config, (!args.dry_run).then_some(&args.studies), context),
+        Command::Reproduce(ReproduceCommand::Study(ReproduceStudyArgs {
+            config: Some(config),
+            studies,
+            ..
+        })) => of_study(config, Some(studies), context),
         Command::Plugin(PluginCommand::Schema { .. }) => {
             Ok(of_sources(sources(&ConfigArgs::default())?, context)?.map(|found| found.0))
         }
@@ -99,8 +110,7 @@ fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
 /// Whether a command that has no sandbox loads plugins.
 fn loads_plugins(command: &Command) -> bool {
     match command {
-        Command::Study(_)
-        | Command::StudyCell(_)
+        Command::StudyCell(_)
         | Command::Compare(_)
         | Command::Predict(_)
         | Command::SelfCheck(_)
@@ -113,6 +123,26 @@ fn loads_plugins(command: &Command) -> bool {
 /// The sources of a run that is there already, changed by `changes`.
 fn of_run(run: &RunDir, changes: Sources) -> Sources {
     Sources { plugin: None, user: None, project: Some(run.file(pipeline::RUN_CONFIG)), ..changes }
+}
+
+/// What a study needs that is made in a folder of `studies`, or not made: it is in the sandbox with all its runs if
+/// the flag, the user's file or settings of any run say so.
+fn of_study(config: &Path, studies: Option<&PathBuf>, context: &Context) -> Result<Option<Stay>> {
+    let definition = StudyConfig::read(config)?;
+    let mut sources = ConfigArgs::default().sources(&context.from_environment)?;
+    if definition.settings().any(wants_sandbox) {
+        let origin = Origin::File { path: config.to_owned(), line: None };
+        sources.overrides.push(Layer::single(&["run", "sandbox"], Value::Bool(true), origin));
+    }
+    let Some((mut stay, _)) = of_sources(sources, context)? else { return Ok(None) };
+    stay.read.push(config.to_owned());
+    stay.read.extend(definition.settings().flat_map(named));
+    if let Some(studies) = studies {
+        let folder = Folder::at(studies.join(&definition.name));
+        folder.create()?;
+        stay.folder = Some(folder.path().to_owned());
+    }
+    Ok(Some(stay))
 }
 
 /// What every command with a configuration needs, if it is to work in the sandbox.

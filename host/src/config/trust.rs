@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{ComponentConfig, Layer, PluginsConfig, SECTIONS, Size, Sources, read};
 use crate::error::{Error, Exit, Result};
@@ -46,14 +46,15 @@ impl Sources {
         if let Some(error) = Error::all(errors) {
             return Err(error);
         }
-        let own_keys = user.as_ref().and_then(|layer| at(layer, &["plugins", "keys"])).cloned();
+        let own_keys = user.as_ref().and_then(|layer| at(&layer.values, &["plugins", "keys"])).cloned();
         let layers: Vec<&Layer> = user.iter().chain(&project).chain(&self.overrides).collect();
         let mut merged = Layer::default();
         layers.iter().for_each(|layer| merged.merge((*layer).clone()));
+        let merged = merged.values;
         let mut overruling = Vec::new();
         let mut is_set = |keys: &[&str]| {
             let yes = Some(&Value::Bool(true));
-            let Some(by) = layers.iter().find(|layer| at(layer, keys) == yes) else { return false };
+            let Some(by) = layers.iter().find(|layer| at(&layer.values, keys) == yes) else { return false };
             if at(&merged, keys) != yes {
                 let pointer = format!("/{}", keys.join("/"));
                 overruling.push(Layer::single(keys, Value::Bool(true), by.origins.of(&pointer).clone()));
@@ -82,7 +83,7 @@ impl Sources {
     }
 
     /// What a run of these sources is called, as far as it is known without the plugin.
-    fn name(&self, merged: &Layer) -> String {
+    fn name(&self, merged: &Map<String, Value>) -> String {
         let data = text(merged, &["data", "plugin"]).unwrap_or(super::sections::phantom().plugin);
         let stem =
             |path: &String| Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -93,20 +94,25 @@ impl Sources {
     }
 }
 
-fn at<'a>(layer: &'a Layer, keys: &[&str]) -> Option<&'a Value> {
+fn at<'a>(settings: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a Value> {
     let (first, rest) = keys.split_first()?;
-    rest.iter().try_fold(layer.values.get(*first)?, |value, key| value.get(*key))
+    rest.iter().try_fold(settings.get(*first)?, |value, key| value.get(*key))
 }
 
-fn text(layer: &Layer, keys: &[&str]) -> Option<String> {
-    at(layer, keys).and_then(Value::as_str).map(str::to_owned)
+fn text(settings: &Map<String, Value>, keys: &[&str]) -> Option<String> {
+    at(settings, keys).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Whether `settings` ask for the sandbox.
+pub(crate) fn wants_sandbox(settings: &Map<String, Value>) -> bool {
+    at(settings, &["run", "sandbox"]) == Some(&Value::Bool(true))
 }
 
 /// Files and folders that exist among the settings of components and the host's own files.
-fn named(merged: &Layer) -> Vec<PathBuf> {
+pub(crate) fn named(settings: &Map<String, Value>) -> Vec<PathBuf> {
     let mut texts = Vec::new();
     for section in SECTIONS {
-        let Some(component) = merged.values.get(section.key) else { continue };
+        let Some(component) = settings.get(section.key) else { continue };
         let Ok(component) = serde_json::from_value::<ComponentConfig>(component.clone()) else {
             // Without the name of its component, the values are settings all the same.
             strings(component, &mut texts);
@@ -114,8 +120,8 @@ fn named(merged: &Layer) -> Vec<PathBuf> {
         };
         component.config.values().for_each(|value| strings(value, &mut texts));
     }
-    texts.extend(FILES.iter().filter_map(|keys| text(merged, keys)));
-    if let Some(more) = at(merged, &["run", "sandbox_read"]) {
+    texts.extend(FILES.iter().filter_map(|keys| text(settings, keys)));
+    if let Some(more) = at(settings, &["run", "sandbox_read"]) {
         strings(more, &mut texts);
     }
     let mut places: Vec<PathBuf> =

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Variable in which the process outside tells the one inside what it needs to know.
-pub(super) const VARIABLE: &str = "NASHOST_INSIDE_SANDBOX";
+pub(crate) const VARIABLE: &str = "NASHOST_INSIDE_SANDBOX";
 
 /// What held for the plugins of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

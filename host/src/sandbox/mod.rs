@@ -7,5 +7,6 @@
 mod inside;
 mod outside;
 
+pub(crate) use inside::VARIABLE;
 pub use inside::{Facts, Inside, inside};
 pub(crate) use outside::{Stay, supervise};

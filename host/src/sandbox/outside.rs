@@ -41,6 +41,8 @@ pub(crate) struct Stay {
     pub(crate) of: Option<PathBuf>,
     /// Whether that one is written.
     pub(crate) writes: bool,
+    /// Another folder that is written.
+    pub(crate) folder: Option<PathBuf>,
     /// Bytes that each process may allocate; three quarters of the machine's memory if left out.
     pub(crate) memory: Option<u64>,
 }
@@ -139,6 +141,7 @@ impl Stay {
         read.extend(self.read.iter().cloned());
         read.insert(PathBuf::from(lock::FILE_NAME));
         let mut write: Vec<PathBuf> = self.run.iter().map(|run| run.path().to_owned()).collect();
+        write.extend(self.folder.clone());
         match &self.of {
             Some(run) if self.writes => write.push(run.clone()),
             run => read.extend(run.clone()),

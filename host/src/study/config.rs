@@ -184,6 +184,12 @@ impl StudyConfig {
         Error::all(study.problems()).map_or(Ok(study), Err)
     }
 
+    /// The settings of its runs, table by table.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        let datasets = self.datasets.iter().map(|dataset| &dataset.set);
+        [&self.all].into_iter().chain(datasets).chain(self.methods.iter().map(|method| &method.set))
+    }
+
     /// What was left out because a file is not there.
     pub(crate) fn left_out(&self) -> &[String] {
         &self.left_out

@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Exit, Result},
     plugin::cancel_state,
     run::{RunDir, RunStatus, io_error, tables},
+    sandbox,
 };
 
 /// How often the processes are looked at.
@@ -165,8 +166,9 @@ fn start<'a>(cell: &'a Cell, execution: &Execution<'_>, gpu: Option<String>) -> 
     })?;
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
-        // The cell's file says everything; flags of the study are not flags of its runs.
-        if name.to_string_lossy().starts_with("NASHOST_") {
+        // The cell's file says everything; flags of the study are not flags of its runs. That there is a
+        // sandbox is no flag.
+        if name.to_string_lossy().starts_with("NASHOST_") && name != sandbox::VARIABLE {
             command.env_remove(name);
         }
     }

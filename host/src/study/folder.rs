@@ -64,6 +64,23 @@ impl Folder {
         self.path.join(LOGS).join(format!("{cell}.log"))
     }
 
+    /// Makes the folders that are not there yet, for their owner alone.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one cannot be made (E0702).
+    pub(crate) fn create(&self) -> Result<()> {
+        for name in [RUNS, CELLS, SPLITS, LOGS] {
+            let folder = self.path.join(name);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|e| io_error("create the folder", &folder, &e))?;
+        }
+        Ok(())
+    }
+
     /// Writes what is new of the plan, and checks the rest against what the study was.
     ///
     /// Cells that the study had keep the number of threads that they were planned with. Seeds, methods
@@ -74,15 +91,8 @@ impl Folder {
     /// Fails if a cell or a split is not what it was (E0912), another process has the study (E0913), or
     /// the disk refuses.
     pub(crate) fn prepare(&self, study: &StudyConfig, plan: &mut Plan) -> Result<StudyLock> {
+        self.create()?;
         preflight(&self.path, MIN_FREE)?;
-        for name in [RUNS, CELLS, SPLITS, LOGS] {
-            let folder = self.path.join(name);
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
-                .map_err(|e| io_error("create the folder", &folder, &e))?;
-        }
         let lock = self.lock()?;
         let mut changes = Vec::new();
         for (name, split) in &plan.splits {
