@@ -229,3 +229,59 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// A pool whose workers write the GPU that they see to their log, and end.
+    fn pool(folder: &Path, gpus: &[Option<&str>]) -> Pool {
+        let program = folder.join("worker.sh");
+        fs::write(&program, "#!/bin/sh\necho \"${CUDA_VISIBLE_DEVICES-inherited}\" >&2\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Pool::new(Launcher {
+            program,
+            arguments: Vec::new(),
+            setup: Setup {
+                config: serde_json::from_value(json!({})).unwrap(),
+                run_dir: folder.to_owned(),
+                device: "cuda:0".to_owned(),
+                outputs: 1,
+                plugins: Vec::new(),
+            },
+            gpus: gpus.iter().map(|gpu| gpu.map(str::to_owned)).collect(),
+            stall: Duration::from_secs(60),
+            lock: File::create(folder.join("lock")).unwrap(),
+        })
+    }
+
+    /// Starts a worker in each of the first `workers` places and returns what the logs say once all have ended.
+    fn seen(pool: &mut Pool, folder: &Path, workers: usize) -> Vec<String> {
+        let log = |slot: usize| PathBuf::from(format!("{slot}.log"));
+        for slot in 0..workers {
+            assert_eq!(pool.idle(), Some(slot));
+            pool.start(slot, ToWorker::Stop, &log(slot)).unwrap();
+        }
+        let mut ended = 0;
+        while ended < workers {
+            if let Some((_, Report::Ended(Ended::Failed(_)))) = pool.next(Duration::from_secs(60)) {
+                ended += 1;
+            }
+        }
+        (0..workers).map(|slot| fs::read_to_string(folder.join(log(slot))).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_worker_sees_the_gpu_of_its_place_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pool = pool(folder.path(), &[Some("2"), Some("GPU-5ab1")]);
+        assert_eq!(seen(&mut pool, folder.path(), 2), ["2\n", "GPU-5ab1\n"]);
+        assert_eq!(pool.idle(), Some(0), "a worker that ended frees its GPU");
+        // The one that takes its place has the same.
+        assert_eq!(seen(&mut pool, folder.path(), 2), ["2\n2\n", "GPU-5ab1\nGPU-5ab1\n"]);
+    }
+}
