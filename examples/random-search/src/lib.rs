@@ -6,7 +6,9 @@ use nashost_plugin_api::{
     component::{Component, PluginResult},
     metric::Direction,
     seed::derive_seed,
-    strategy::{Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
+    strategy::{
+        HallOfFame, Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo,
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,9 +37,9 @@ pub struct RandomSearch {
 struct State {
     tries: u64,
     asked: u64,
-    higher_is_better: bool,
+    direction: Direction,
     open: BTreeMap<u64, serde_json::Value>,
-    scored: Vec<Ranked>,
+    best: HallOfFame,
     rejected: BTreeMap<String, u64>,
 }
 
@@ -63,7 +65,7 @@ impl Strategy for RandomSearch {
 
     fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>> {
         let state = &mut self.state;
-        state.higher_is_better = context.direction() == Direction::Higher;
+        state.direction = context.direction();
         let mut requests = Vec::new();
         while requests.len() < n as usize && state.asked < self.config.evaluations {
             nashost_plugin_api::sdk::check_cancelled()?;
@@ -86,7 +88,8 @@ impl Strategy for RandomSearch {
             let spec = self.state.open.remove(&outcome.id).ok_or("an outcome that nobody asked for")?;
             if let Some(value) = outcome.value {
                 let reason = format!("draw {} of {}", outcome.id, self.config.evaluations);
-                self.state.scored.push(Ranked { spec, value, id: outcome.id, reason });
+                let ranked = Ranked { spec, value, id: outcome.id, reason };
+                self.state.best.insert(self.state.direction, ranked);
             }
         }
         Ok(())
@@ -102,12 +105,11 @@ impl Strategy for RandomSearch {
     }
 
     fn result(&self) -> PluginResult<SearchResult> {
-        let mut ranked = self.state.scored.clone();
-        ranked.sort_by(|a, b| a.value.total_cmp(&b.value));
-        if self.state.higher_is_better {
-            ranked.reverse();
-        }
-        Ok(SearchResult { ranked, steps: self.state.tries, rejected: self.state.rejected.clone() })
+        Ok(SearchResult {
+            ranked: self.state.best.ranked().to_vec(),
+            steps: self.state.tries,
+            rejected: self.state.rejected.clone(),
+        })
     }
 }
 

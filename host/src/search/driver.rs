@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use nashost_plugin_api::{
     abi::foreign::{ForeignArchitectureMetric, ForeignStrategy},
     architecture::Spec,
@@ -63,7 +64,7 @@ pub fn search(
     let mut known: BTreeMap<u64, Answered> = task.answered.into_iter().map(|a| (a.id, a)).collect();
     let (mut asked, mut told, mut open, mut before) = (0, 0, Vec::new(), 0.0);
     if let Some(state) = task.state {
-        strategy.restore(&unhex(&state.strategy)?)?;
+        strategy.restore(&unpack(&state.strategy)?)?;
         told = state.told;
         asked = told + state.open.len() as u64;
         open = state.open;
@@ -121,7 +122,7 @@ pub fn search(
                 let state = SearchState {
                     told,
                     open: open.clone(),
-                    strategy: hex(&strategy.checkpoint()?),
+                    strategy: BASE64_STANDARD.encode(strategy.checkpoint()?),
                     seconds: seconds(),
                 };
                 stop |= sink(FromWorker::SearchState(Box::new(state))) == Control::Stop;
@@ -186,17 +187,9 @@ fn score(space: &Space<'_>, metric: &ForeignArchitectureMetric, spec: &Spec, id:
     Ok(metric.score(&[candidate], &space.score_context())?.remove(0))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Result<Vec<u8>> {
-    let digits = |pair: &[u8]| {
-        let text = std::str::from_utf8(pair).ok().filter(|text| text.len() == 2)?;
-        u8::from_str_radix(text, 16).ok()
-    };
-    text.as_bytes().chunks(2).map(digits).collect::<Option<_>>().ok_or_else(|| {
-        Error::new(Exit::Environment, "E0707", "the saved state of the search is damaged")
+fn unpack(text: &str) -> Result<Vec<u8>> {
+    BASE64_STANDARD.decode(text).map_err(|why| {
+        Error::new(Exit::Environment, "E0707", format!("the saved state of the search is damaged: {why}"))
             .help("delete search.state in the run's folder; the search then starts from its record")
     })
 }
@@ -206,11 +199,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_survive_as_text() {
-        let bytes: Vec<u8> = (0..=255).collect();
-        assert_eq!(unhex(&hex(&bytes)).unwrap(), bytes);
-        for damaged in ["0", "zz", "0ä"] {
-            assert_eq!(unhex(damaged).unwrap_err().code, "E0707", "{damaged}");
+    fn a_damaged_state_is_refused() {
+        assert_eq!(unpack("AAEC/w==").unwrap(), [0, 1, 2, 255]);
+        for damaged in ["A", "??", "AAEC/w"] {
+            assert_eq!(unpack(damaged).unwrap_err().code, "E0707", "{damaged}");
         }
     }
 }

@@ -92,7 +92,7 @@ pub struct SearchState {
     pub told: u64,
     /// Proposals whose outcomes it has not been told, in order.
     pub open: Vec<Proposal>,
-    /// What the strategy says of itself, hexadecimal.
+    /// What the strategy says of itself, in base64.
     pub strategy: String,
     /// Seconds that the search has taken.
     pub seconds: f64,

@@ -1,8 +1,12 @@
 //! Search strategies: resumable state machines.
 
+mod fingerprints;
+mod hall_of_fame;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::{fingerprints::Fingerprints, hall_of_fame::HallOfFame};
 use crate::{
     architecture::{Spec, read_spec},
     component::{Component, PluginResult},
@@ -183,7 +187,9 @@ pub trait SearchContext {
 ///     component::{Component, PluginResult},
 ///     metric::Direction,
 ///     seed::derive_seed,
-///     strategy::{Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
+///     strategy::{
+///         HallOfFame, Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo,
+///     },
 ///     testing,
 /// };
 /// use serde::{Deserialize, Serialize};
@@ -200,7 +206,7 @@ pub trait SearchContext {
 ///     }
 /// }
 ///
-/// /// Draws structures, one after the other, and keeps all.
+/// /// Draws structures, one after the other, and keeps the best.
 /// struct Draws {
 ///     draws: u64,
 ///     state: State,
@@ -210,9 +216,9 @@ pub trait SearchContext {
 /// #[derive(Default, Serialize, Deserialize)]
 /// struct State {
 ///     asked: u64,
-///     lower_is_better: bool,
+///     direction: Direction,
 ///     open: Option<(u64, Spec)>,
-///     scored: Vec<Ranked>,
+///     best: HallOfFame,
 /// }
 ///
 /// impl Component for Draws {
@@ -235,7 +241,7 @@ pub trait SearchContext {
 ///         if n == 0 || state.open.is_some() || state.asked >= self.draws {
 ///             return Ok(Vec::new());
 ///         }
-///         state.lower_is_better = context.direction() == Direction::Lower;
+///         state.direction = context.direction();
 ///         let id = state.asked;
 ///         for attempt in 0..1000 {
 ///             let spec = context.sample(derive_seed(context.seed(), &format!("{id}/{attempt}")))?;
@@ -254,7 +260,8 @@ pub trait SearchContext {
 ///             let (id, spec) = open.ok_or("an outcome that nobody asked for")?;
 ///             // A structure without a value is never a result.
 ///             if let Some(value) = outcome.value {
-///                 self.state.scored.push(Ranked { spec, value, id, reason: format!("draw {id}") });
+///                 let ranked = Ranked { spec, value, id, reason: format!("draw {id}") };
+///                 self.state.best.insert(self.state.direction, ranked);
 ///             }
 ///         }
 ///         Ok(())
@@ -270,11 +277,7 @@ pub trait SearchContext {
 ///     }
 ///
 ///     fn result(&self) -> PluginResult<SearchResult> {
-///         let mut ranked = self.state.scored.clone();
-///         ranked.sort_by(|a, b| a.value.total_cmp(&b.value));
-///         if !self.state.lower_is_better {
-///             ranked.reverse();
-///         }
+///         let ranked = self.state.best.ranked().to_vec();
 ///         Ok(SearchResult { ranked, steps: self.state.asked, ..SearchResult::default() })
 ///     }
 /// }

@@ -8,7 +8,7 @@ use nashost_plugin_api::{
     metric::Direction,
     sdk,
     seed::derive_seed,
-    strategy::{Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
+    strategy::{HallOfFame, Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,9 +44,9 @@ pub struct RandomStrategy {
 struct State {
     draws: u64,
     asked: u64,
-    lower_is_better: bool,
+    direction: Direction,
     open: BTreeMap<u64, Spec>,
-    scored: Vec<Ranked>,
+    best: HallOfFame,
     rejected: BTreeMap<String, u64>,
 }
 
@@ -95,7 +95,7 @@ impl Strategy for RandomStrategy {
     }
 
     fn ask(&mut self, context: &dyn SearchContext, n: u32) -> PluginResult<Vec<Request>> {
-        self.state.lower_is_better = context.direction() == Direction::Lower;
+        self.state.direction = context.direction();
         let left = self.config.evaluations.saturating_sub(self.state.asked).min(n.into());
         let mut requests = Vec::new();
         for _ in 0..left {
@@ -113,7 +113,8 @@ impl Strategy for RandomStrategy {
             let spec = self.state.open.remove(&outcome.id).ok_or("an outcome that nobody asked for")?;
             if let Some(value) = outcome.value {
                 let reason = format!("draw {} of {}", outcome.id + 1, self.config.evaluations);
-                self.state.scored.push(Ranked { spec, value, id: outcome.id, reason });
+                let ranked = Ranked { spec, value, id: outcome.id, reason };
+                self.state.best.insert(self.state.direction, ranked);
             }
         }
         Ok(())
@@ -129,13 +130,11 @@ impl Strategy for RandomStrategy {
     }
 
     fn result(&self) -> PluginResult<SearchResult> {
-        let mut ranked = self.state.scored.clone();
-        // Stable, so that equal values stay in the order of the draws.
-        ranked.sort_by(|a, b| match self.state.lower_is_better {
-            true => a.value.total_cmp(&b.value),
-            false => b.value.total_cmp(&a.value),
-        });
-        Ok(SearchResult { ranked, steps: self.state.draws, rejected: self.state.rejected.clone() })
+        Ok(SearchResult {
+            ranked: self.state.best.ranked().to_vec(),
+            steps: self.state.draws,
+            rejected: self.state.rejected.clone(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use nashost_plugin_api::{
     architecture::Spec,
     component::PluginResult,
     metric::Direction,
-    strategy::{Outcome, Ranked, Request, SearchResult},
+    strategy::{HallOfFame, Outcome, Ranked, Request, SearchResult},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,24 +37,19 @@ impl Scored {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ledger {
     pub(crate) asked: u64,
-    lower_is_better: bool,
+    direction: Direction,
     open: BTreeMap<u64, (Spec, String)>,
-    found: Vec<Ranked>,
+    best: HallOfFame,
 }
 
 impl Ledger {
     pub(crate) fn set_direction(&mut self, direction: Direction) {
-        self.lower_is_better = direction == Direction::Lower;
+        self.direction = direction;
     }
 
     /// Numbers of the proposals that have no answer yet.
     pub(crate) fn open(&self) -> u64 {
         self.open.len() as u64
-    }
-
-    /// Whether `spec` was proposed before.
-    pub(crate) fn knows(&self, spec: &Spec) -> bool {
-        self.open.values().any(|(open, _)| open == spec) || self.found.iter().any(|found| found.spec == *spec)
     }
 
     /// Opens a proposal.
@@ -70,19 +65,21 @@ impl Ledger {
         let (spec, reason) = self.open.remove(&outcome.id).ok_or("an outcome that nobody asked for")?;
         let id = outcome.id;
         if let Some(value) = outcome.value {
-            self.found.push(Ranked { spec: spec.clone(), value, id, reason });
+            self.best.insert(self.direction, Ranked { spec: spec.clone(), value, id, reason });
         }
-        let merit = outcome.value.map(|value| if self.lower_is_better { -value } else { value });
+        let merit = outcome.value.map(|value| match self.direction {
+            Direction::Higher => value,
+            Direction::Lower => -value,
+        });
         Ok(Scored { id, spec, merit })
     }
 
-    /// Everything that has a value, best first; equal values in the order of their proposals.
+    /// The best that have a value.
     pub(crate) fn result(&self, draws: &Draws) -> SearchResult {
-        let mut ranked = self.found.clone();
-        ranked.sort_by(|a, b| match self.lower_is_better {
-            true => a.value.total_cmp(&b.value),
-            false => b.value.total_cmp(&a.value),
-        });
-        SearchResult { ranked, steps: draws.steps, rejected: draws.rejected.clone() }
+        SearchResult {
+            ranked: self.best.ranked().to_vec(),
+            steps: draws.steps,
+            rejected: draws.rejected.clone(),
+        }
     }
 }

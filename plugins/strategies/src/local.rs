@@ -3,7 +3,7 @@
 use nashost_plugin_api::{
     architecture::Spec,
     component::{Component, PluginResult},
-    strategy::{Outcome, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
+    strategy::{Fingerprints, Outcome, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct LocalSearch {
 struct State {
     draws: Draws,
     ledger: Ledger,
+    /// Every structure that was proposed.
+    proposed: Fingerprints,
     /// Where the climb is.
     here: Option<Scored>,
     /// Neighbours of `here` that were not better.
@@ -69,11 +71,11 @@ impl Component for LocalSearch {
 }
 
 impl LocalSearch {
-    /// Finds a neighbour that was not scored yet; `None` if there is hardly any.
+    /// Finds a neighbour that was not proposed yet; `None` if there is hardly any.
     fn neighbour(&mut self, context: &dyn SearchContext, here: &Spec) -> PluginResult<Option<Spec>> {
         for _ in 0..MOST_REJECTS.min(20 * self.config.neighbours) {
             match self.state.draws.attempt(context, Some(here))? {
-                Some(spec) if !self.state.ledger.knows(&spec) => return Ok(Some(spec)),
+                Some(spec) if !self.state.proposed.contains(&spec) => return Ok(Some(spec)),
                 _ => {}
             }
         }
@@ -84,10 +86,12 @@ impl LocalSearch {
         if let Some(here) = self.state.here.clone().filter(|_| !self.state.restart)
             && let Some(spec) = self.neighbour(context, &here.spec)?
         {
+            self.state.proposed.insert(&spec);
             return Ok(self.state.ledger.propose(spec, format!("neighbour of {}", here.id)));
         }
         self.state.restart = true;
         let spec = self.state.draws.draw(context, None)?;
+        self.state.proposed.insert(&spec);
         Ok(self.state.ledger.propose(spec, "random".to_owned()))
     }
 }

@@ -1,13 +1,13 @@
 //! Everything a search knows, and its steps.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use nashost_plugin_api::{
     architecture::Spec,
     component::PluginResult,
     metric::Direction,
     seed::{derive_seed, rng},
-    strategy::{Outcome, Request, SearchContext, SearchResult},
+    strategy::{Fingerprints, Outcome, Request, SearchContext, SearchResult},
 };
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,8 @@ pub(super) struct State {
     /// Rejected steps since the last accepted child.
     streak: u64,
     rejected: BTreeMap<String, u64>,
-    /// Fingerprints of proposed structures, if duplicates are skipped.
-    seen: BTreeSet<u64>,
+    /// Proposed structures, if duplicates are skipped.
+    seen: Fingerprints,
     population: Vec<Member>,
     /// Proposals `next - open.len() .. next`, at most `lag`.
     open: VecDeque<Open>,
@@ -70,7 +70,7 @@ impl State {
             accepted: 0,
             streak: 0,
             rejected: BTreeMap::new(),
-            seen: BTreeSet::new(),
+            seen: Fingerprints::default(),
             population: Vec::new(),
             open: VecDeque::new(),
             next: 0,
@@ -181,9 +181,7 @@ impl State {
     }
 
     fn is_duplicate(&mut self, spec: &Spec) -> bool {
-        // 64 bits of SHA-256: with a million structures, the chance of one false duplicate is
-        // below one in ten million.
-        self.config.duplicates == Duplicates::Skip && !self.seen.insert(derive_seed(0, &spec.to_string()))
+        self.config.duplicates == Duplicates::Skip && !self.seen.insert(spec)
     }
 
     /// Takes the first open proposal out and learns what was told of it.
