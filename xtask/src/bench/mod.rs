@@ -69,6 +69,7 @@ const BENCHES: [Bench; 9] = [
         name: "zen-score",
         goals: &[
             ("score ", Goal::Ratio(2.0)),
+            ("equal precision, 16 images", Goal::Ratio(3.0)),
             ("equal precision", Goal::Ratio(8.0)),
             ("search ", Goal::Ratio(2.0)),
         ],
