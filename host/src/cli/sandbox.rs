@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    config::{Layer, Origin, Precautions, Sources, named, wants_sandbox},
+    config::{Layer, Origin, Precautions, Sources, memory, named, wants_sandbox},
     error::{Error, Exit, Result},
     pipeline,
     run::RunDir,
@@ -33,7 +33,7 @@ pub(super) fn enter(command: &Command, context: &Context) -> Result<Option<Exit>
 /// The error of a command that loads plugins and cannot do so in the sandbox.
 pub(super) fn not_here() -> Error {
     Error::new(Exit::Usage, "E0459", "plugins are to work in the sandbox, but this command has none").help(
-        "`run`, `resume`, `repeat`, `study`, `score`, `data check`, `config show`, `config check` and `plugin` have one",
+        "`run`, `resume`, `repeat`, `study`, `reproduce study`, `score`, `data check`, `config show`, `config check` and `plugin` have one",
     )
 }
 
@@ -93,12 +93,12 @@ fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
                 stay
             }))
         }
-        Command::Study(args) => of_study(&args.config, (!args.dry_run).then_some(&args.studies), context),
+        Command::Study(args) => of_study(&args.config, &args.studies, !args.dry_run, context),
         Command::Reproduce(ReproduceCommand::Study(ReproduceStudyArgs {
             config: Some(config),
             studies,
             ..
-        })) => of_study(config, Some(studies), context),
+        })) => of_study(config, studies, true, context),
         Command::Plugin(PluginCommand::Schema { .. }) => {
             Ok(of_sources(sources(&ConfigArgs::default())?, context)?.map(|found| found.0))
         }
@@ -125,22 +125,27 @@ fn of_run(run: &RunDir, changes: Sources) -> Sources {
     Sources { plugin: None, user: None, project: Some(run.file(pipeline::RUN_CONFIG)), ..changes }
 }
 
-/// What a study needs that is made in a folder of `studies`, or not made: it is in the sandbox with all its runs if
-/// the flag, the user's file or settings of any run say so.
-fn of_study(config: &Path, studies: Option<&PathBuf>, context: &Context) -> Result<Option<Stay>> {
+/// What a study in a folder of `studies` needs: it is in the sandbox with all its runs if the flag, the user's file or
+/// settings of any run say so, or if it was before.
+fn of_study(config: &Path, studies: &Path, is_made: bool, context: &Context) -> Result<Option<Stay>> {
     let definition = StudyConfig::read(config)?;
+    let folder = Folder::at(studies.join(&definition.name));
     let mut sources = ConfigArgs::default().sources(&context.from_environment)?;
-    if definition.settings().any(wants_sandbox) {
+    if definition.settings().any(|settings| wants_sandbox(&settings)) || folder.wants_sandbox() {
         let origin = Origin::File { path: config.to_owned(), line: None };
         sources.overrides.push(Layer::single(&["run", "sandbox"], Value::Bool(true), origin));
     }
     let Some((mut stay, _)) = of_sources(sources, context)? else { return Ok(None) };
     stay.read.push(config.to_owned());
-    stay.read.extend(definition.settings().flat_map(named));
-    if let Some(studies) = studies {
-        let folder = Folder::at(studies.join(&definition.name));
+    stay.read.extend(definition.settings().flat_map(|settings| named(&settings)));
+    // Workers have limits of their own below this one.
+    let memory = definition.settings().filter_map(|settings| memory(&settings)).map(|size| size.0).max();
+    stay.memory = memory.or(stay.memory);
+    if is_made {
         folder.create()?;
         stay.folder = Some(folder.path().to_owned());
+    } else {
+        stay.read.push(folder.path().to_owned());
     }
     Ok(Some(stay))
 }

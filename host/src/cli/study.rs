@@ -15,6 +15,7 @@ use crate::{
     pipeline::{self, Allowed},
     plugin::Registry,
     run::RunStatus,
+    sandbox::inside,
     study::{self, Cell, Execution, Folder, Outcome, StudyConfig, Written},
     worker,
 };
@@ -65,6 +66,10 @@ pub(super) fn make(args: &StudyArgs, context: &Context) -> Result<Made> {
     let registry = context.registry()?;
     let jobs = args.jobs.max(1);
     let mut plan = study::Plan::new(&definition, &args.config, jobs, &registry)?;
+    if inside().is_some() {
+        // So that what takes a run up again, or the study, takes the sandbox as well.
+        plan.cells.iter_mut().for_each(|cell| cell.config.run.sandbox = true);
+    }
     let folder = Folder::at(args.studies.join(&definition.name));
     let lock = folder.prepare(&definition, &mut plan)?;
     signals::watch()?;

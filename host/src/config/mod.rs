@@ -35,7 +35,7 @@ pub use sections::{
     SplitConfig, cpu_threads,
 };
 pub use trust::Precautions;
-pub(crate) use trust::{named, wants_sandbox};
+pub(crate) use trust::{memory, named, wants_sandbox};
 pub use units::{Size, Span};
 pub(crate) use validate::validate;
 pub use validate::validate_component;

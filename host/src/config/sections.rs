@@ -132,7 +132,7 @@ pub struct SearchConfig {
     pub budget: Vec<Budget>,
     /// How many of the best structures are trained.
     #[serde(default = "one")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub top: usize,
     /// Resolution that structures are scored and counted at; `train.resolution` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -310,7 +310,7 @@ impl RunConfig {
     }
 
     /// Returns the folder of the cache, or `None` if nothing is to be kept. In the sandbox it is a folder that
-    /// lives as long as the run's processes: what a stranger's plugin writes is no image for later runs.
+    /// lives as long as the command: what a stranger's plugin writes is no image for later commands.
     pub fn cache_folder(&self) -> Option<PathBuf> {
         if let Some(inside) = crate::sandbox::inside() {
             return self.cache.then(|| inside.temporary.join("cache"));

@@ -73,9 +73,7 @@ impl Sources {
             plugins: PluginsConfig { require_signed, keys },
             sandbox,
             named: named(&merged),
-            // What is no size is refused with the whole configuration.
-            memory: at(&merged, &["run", "worker_memory"])
-                .and_then(|size| serde_json::from_value(size.clone()).ok()),
+            memory: memory(&merged),
             out: text(&merged, &["run", "out"]).map_or_else(|| PathBuf::from("runs"), PathBuf::from),
             name: self.name(&merged),
             overruling,
@@ -106,6 +104,12 @@ fn text(settings: &Map<String, Value>, keys: &[&str]) -> Option<String> {
 /// Whether `settings` ask for the sandbox.
 pub(crate) fn wants_sandbox(settings: &Map<String, Value>) -> bool {
     at(settings, &["run", "sandbox"]) == Some(&Value::Bool(true))
+}
+
+/// The memory that `settings` give a process.
+pub(crate) fn memory(settings: &Map<String, Value>) -> Option<Size> {
+    // What is no size is refused with the whole configuration.
+    serde_json::from_value(at(settings, &["run", "worker_memory"])?.clone()).ok()
 }
 
 /// Files and folders that exist among the settings of components and the host's own files.

@@ -70,6 +70,10 @@ pub(crate) fn supervise(stay: &Stay) -> Result<Exit> {
     };
     let latest = stay.run.as_ref().map(Latest::point_at);
     let status = start_and_wait(&policy, inside, &temporary);
+    if let Some(folder) = &stay.folder {
+        // Only if it is empty: what was to be made there was refused.
+        let _ = fs::remove_dir(folder);
+    }
     if let Some(latest) = latest {
         latest.settle();
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    config::{self, Origins, Seeds, validate},
+    config::{self, Layer, Origin, Origins, Seeds, validate},
     error::{Error, Exit, Result},
     run::summary::HEADLINE,
 };
@@ -184,10 +184,18 @@ impl StudyConfig {
         Error::all(study.problems()).map_or(Ok(study), Err)
     }
 
-    /// The settings of its runs, table by table.
-    pub(crate) fn settings(&self) -> impl Iterator<Item = &Map<String, Value>> {
+    /// The settings of its runs, table by table and value by value.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = Map<String, Value>> {
+        let single = |(key, value): (&String, &Value)| {
+            Layer::single(&key.split('.').collect::<Vec<_>>(), value.clone(), Origin::BuiltIn).values
+        };
+        let of_grid = self.grid.iter().flat_map(move |(key, values)| {
+            values.as_array().into_iter().flatten().map(move |value| single((key, value)))
+        });
         let datasets = self.datasets.iter().map(|dataset| &dataset.set);
-        [&self.all].into_iter().chain(datasets).chain(self.methods.iter().map(|method| &method.set))
+        let tables =
+            [&self.all].into_iter().chain(datasets).chain(self.methods.iter().map(|method| &method.set));
+        tables.cloned().chain(of_grid).chain(self.points.iter().flatten().map(single))
     }
 
     /// What was left out because a file is not there.

@@ -64,21 +64,19 @@ impl Folder {
         self.path.join(LOGS).join(format!("{cell}.log"))
     }
 
-    /// Makes the folders that are not there yet, for their owner alone.
+    /// Makes the folder, for its owner alone.
     ///
     /// # Errors
     ///
-    /// Fails if one cannot be made (E0702).
+    /// Fails if it cannot be made (E0702).
     pub(crate) fn create(&self) -> Result<()> {
-        for name in [RUNS, CELLS, SPLITS, LOGS] {
-            let folder = self.path.join(name);
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
-                .map_err(|e| io_error("create the folder", &folder, &e))?;
-        }
-        Ok(())
+        private(&self.path)
+    }
+
+    /// Whether a run was planned for the sandbox.
+    pub(crate) fn wants_sandbox(&self) -> bool {
+        let cells = fs::read_dir(self.path.join(CELLS)).into_iter().flatten().flatten();
+        cells.filter_map(|cell| read_config(&cell.path()).ok()).any(|config| config.run.sandbox)
     }
 
     /// Writes what is new of the plan, and checks the rest against what the study was.
@@ -91,8 +89,10 @@ impl Folder {
     /// Fails if a cell or a split is not what it was (E0912), another process has the study (E0913), or
     /// the disk refuses.
     pub(crate) fn prepare(&self, study: &StudyConfig, plan: &mut Plan) -> Result<StudyLock> {
-        self.create()?;
         preflight(&self.path, MIN_FREE)?;
+        for name in [RUNS, CELLS, SPLITS, LOGS] {
+            private(&self.path.join(name))?;
+        }
         let lock = self.lock()?;
         let mut changes = Vec::new();
         for (name, split) in &plan.splits {
@@ -186,6 +186,12 @@ fn newest(runs: &[RunDir], id: &str) -> Option<RunDir> {
 /// Where a cell stands.
 pub(crate) fn status(run: Option<&RunDir>) -> Result<Option<RunStatus>> {
     run.map(RunStatus::of).transpose()
+}
+
+/// Makes a folder that is not there yet, for its owner alone.
+fn private(folder: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|e| io_error("create the folder", folder, &e))
 }
 
 fn read_config(path: &Path) -> Result<Config> {

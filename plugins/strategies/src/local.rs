@@ -21,7 +21,7 @@ pub struct LocalSearchConfig {
     #[schemars(range(min = 1))]
     pub evaluations: u64,
     /// Neighbours of one structure that are tried before it counts as a local optimum and the search
-    /// begins anew, as it does when hardly any is left that was not scored. Spaces have no list of
+    /// begins anew, as it does when hardly any is left that was not proposed. Spaces have no list of
     /// neighbours: a neighbour is a mutation in one place.
     #[schemars(range(min = 1))]
     pub neighbours: u64,

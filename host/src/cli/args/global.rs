@@ -71,7 +71,7 @@ pub struct GlobalArgs {
     /// Public key of minisign that may sign plugins; repeatable (plugins.keys).
     #[arg(long, global = true, env = "NASHOST_PLUGIN_KEY", value_delimiter = ',', value_name = "NAME=KEY", value_parser = key)]
     pub plugin_key: Vec<(String, String)>,
-    /// Runs plugins without network and with files read-only outside the run's folder (run.sandbox).
+    /// Runs plugins without network and with files read-only outside the folder of the run or study (run.sandbox).
     #[arg(long, global = true, env = "NASHOST_SANDBOX", value_parser = FalseyValueParser::new())]
     pub sandbox: bool,
     /// Answers every question with yes.

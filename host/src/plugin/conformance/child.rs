@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -219,9 +220,17 @@ impl Subject<'_> {
                 let space = |direction| -> Box<dyn SearchContext + '_> {
                     Box::new(ForeignSpace { architecture, geometry: GEOMETRY, direction })
                 };
-                let metric = default_metric.and_then(|id| self.own_metric(&id));
+                let metric = match default_metric.map(|id| self.own_metric(&id)).transpose() {
+                    Err(error) => return self.skip(&format!("its own metric cannot be had: {error}")),
+                    Ok(metric) => metric.flatten(),
+                };
                 if let Some((metric, direction)) = &metric {
-                    let value = |spec: &Spec| score(metric, architecture, spec).ok().flatten();
+                    // A metric that measures answers differently each time, which is no fault of the strategy.
+                    let known = RefCell::new(BTreeMap::new());
+                    let value = |spec: &Spec| {
+                        let score = || score(metric, architecture, spec).ok().flatten();
+                        *known.borrow_mut().entry(spec.to_string()).or_insert_with(score)
+                    };
                     let values = Values { value: &value, directions: &[*direction], may_lack: false };
                     strategy_rules_by(values, bench, &make, &space);
                 } else {
@@ -235,14 +244,18 @@ impl Subject<'_> {
 
     /// The metric `id` and its direction, if the plugin has it: a strategy may compute the values of its
     /// own metric and refuse others.
-    fn own_metric(&self, id: &str) -> Option<(ForeignArchitectureMetric, Direction)> {
-        let is_it = |info: &&ComponentInfo| info.kind == Kind::ArchitectureMetric && info.id == id;
-        self.components.iter().find(is_it)?;
+    fn own_metric(
+        &self,
+        id: &str,
+    ) -> std::result::Result<Option<(ForeignArchitectureMetric, Direction)>, CallError> {
+        let is_it = |info: &ComponentInfo| info.kind == Kind::ArchitectureMetric && info.id == id;
+        if !self.components.iter().any(is_it) {
+            return Ok(None);
+        }
         let settings = self.task.others.get(id).cloned().unwrap_or_else(|| json!({}));
-        let metric =
-            ForeignArchitectureMetric::new(self.plugin.create(id, &settings.to_string()).ok()?).ok()?;
-        let direction = metric.describe().ok()?.direction;
-        Some((metric, direction))
+        let metric = ForeignArchitectureMetric::new(self.plugin.create(id, &settings.to_string())?)?;
+        let direction = metric.describe()?.direction;
+        Ok(Some((metric, direction)))
     }
 
     fn finish_strategy(bench: &mut Bench<'_>, make: Make<'_, ForeignStrategy>, context: &dyn SearchContext) {
