@@ -48,6 +48,7 @@ def main():
     labels = description["labels"]
     assert [row["label"] for row in rows[: len(labels)]] == labels
     expected = np.array([float(row["score"]) for row in rows]).reshape(shape[0], len(labels))
+    assert ((0.01 < expected) & (expected < 0.99)).any(), "scores of 0 and 1 alone are no comparison"
     channels = description["input_shape"][0]
     mean, std = (
         np.array(description["normalisation"][key], dtype=np.float32).reshape(1, -1, 1, 1)

@@ -154,16 +154,21 @@ fn onnxruntime_and_torch_give_the_same_scores() {
     };
     for (name, arguments) in NETWORKS {
         let sandbox = Sandbox::default();
-        Set::write(sandbox.path("set"));
+        // Findings that the images do not show keep the scores from 0 and 1, and enough steps give batch
+        // normalisation its statistics: else logits are in the hundreds, where the order of a sum alone
+        // changes scores by more than the tolerance.
+        Set::write_many(sandbox.path("set"), [24, 8, 8], |number| number % 3 == 0);
         sandbox.run(&format!(
             "run --dataset csv-images -s data.root=set {arguments} -s train.resolution={SIDE} \
-             -s train.epochs=2 -s train.batch=8 -s eval.bootstrap=0 --device cpu"
+             -s train.epochs=12 -s train.batch=8 -s eval.bootstrap=0 --device cpu"
         ));
         fs::create_dir(sandbox.path("images")).unwrap();
         let mut raw = Vec::new();
         for number in 0..10_u32 {
-            let pixel =
-                |x: u32, y: u32| image::Luma([((number * 91 + x * (number + 3) + y * 7) % 256) as u8]);
+            let pixel = |x: u32, y: u32| {
+                let pattern = (x * (number + 3) + y * 7) % (23 + 6 * number);
+                image::Luma([(60 + 100 * (number % 2) + pattern) as u8])
+            };
             let image = image::GrayImage::from_fn(SIDE, SIDE, pixel);
             image.save(sandbox.path(&format!("images/{number}.png"))).unwrap();
             raw.extend(image.into_raw());
