@@ -88,7 +88,8 @@ fn time_score(bench: &Bench, registry: &Registry, case: &Case) -> anyhow::Result
 /// Times the official loop: one structure at a time, duplicates scored again, no final scores.
 fn time_search(bench: &Bench, registry: &Registry, case: &Case, settings: &Search) -> anyhow::Result<()> {
     let architecture = registry.architecture("superres", &json!({ "initial": case.structure }))?;
-    let metric = registry.architecture_metric("zen-score", &json!({ "batch": case.batch }))?;
+    let score = case.ours.clone().unwrap_or_else(|| json!({ "batch": case.batch }));
+    let metric = registry.architecture_metric("zen-score", &score)?;
     let official = json!({
         "score": "monte-carlo",
         "population": settings.population,

@@ -52,9 +52,10 @@ impl Growth {
         self.end / self.plateau - 1.0
     }
 
-    /// Whether it is under one percent.
+    /// Whether the memory of the process, `VmRSS`, grew by less than one percent. `RssAnon`, a part of it, tells
+    /// what kind of memory that is.
     pub fn is_flat(&self) -> bool {
-        self.share() < FLAT
+        self.measure != "VmRSS" || self.share() < FLAT
     }
 }
 
