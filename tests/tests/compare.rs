@@ -145,11 +145,19 @@ fn proxies_that_the_runs_did_not_record_are_computed() {
     };
     let recorded = names("");
     let named = names("--score macs,zen-score-analytic");
-    assert_eq!(named.len(), recorded.len() + 2, "{named:?}");
+    // Sizes are there already.
+    assert_eq!(named.len(), recorded.len() + 1, "{named:?}");
     assert!(named.contains(&"zen-score-analytic".to_owned()), "{named:?}");
     let all = names("--score all");
     for name in ["mad-score", "synflow", "zen-score"] {
         assert!(all.contains(&name.to_owned()), "{all:?}");
     }
+    let of_sizes = all.iter().filter(|name| ["macs", "params"].contains(&name.as_str())).count();
+    assert_eq!(of_sizes, 2, "{all:?}");
     sandbox.nashost("proxy-check --score zen-scroe").assert().code(4).stderr(contains("zen-scroe"));
+    // Results on other images say nothing of these.
+    let necks = sandbox.latest();
+    sandbox.output(&format!("{DRAWN} -s data.region=elbow -s search.evaluations=1 -s search.top=1"));
+    let both = format!("proxy-check latest {}", necks.0.canonicalize().unwrap().display());
+    sandbox.nashost(&both).assert().code(2).stderr(contains("E0903").and(contains("2 sets of images")));
 }

@@ -133,7 +133,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0821", "the run has not ended", "Only a run that has ended can be compared with its repetition. `nashost resume` ends it."),
     ("E0901", "a file of results cannot be used", "`nashost stats` reads CSV files with the columns `method` and `value` (or the one that `--metric` names) and, to match runs, `seed`, `fold`, `dataset` or `pair`; a run's trials.csv; and the 2023 study's GridSearchResults.csv and output.csv. The message says what is wrong, with the line."),
     ("E0902", "there is nothing to compare", "A comparison needs two methods with results, and the baseline must be one of them. The message says which there are."),
-    ("E0903", "runs that cannot be compared", "The runs have other labels, or none of their trials has the metric. Compare runs of the same data."),
+    ("E0903", "runs that cannot be compared", "The runs have other labels or images, or none of their trials has the metric. Compare runs of the same data."),
     ("E0904", "a statistic is undefined", "The values do not have what the statistic needs, such as two of them or any spread, or a level is not between 0 and 1. The message says which."),
     ("E0905", "a file of patients cannot be used", "`--groups` names a CSV file with the columns `image_id` and `group`, a row for each test image."),
     ("E0911", "a study that makes no sense", "The file that defines the study has a problem that its schema cannot see: a name that cannot be used, a grid without values, a control of a method that does not search, or a choice by the test part outside `mode = \"study\"`. All problems are listed; nothing was started."),

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::runs::metric_of;
 use crate::{
-    error::Result,
+    error::{Error, Exit, Result},
     plugin::Registry,
     run::{RunDir, events::PortableArchitecture, state::State},
 };
@@ -91,12 +91,15 @@ fn candidate(structure: &PortableArchitecture, seed: u64) -> Candidate {
     }
 }
 
+/// Sizes, with which every proxy is correlated besides; they come from the structures themselves.
+const SIZES: [&str; 2] = ["params", "macs"];
+
 /// What is known of one structure.
 #[derive(Default)]
 struct Known {
     trained: Vec<f64>,
     proxies: BTreeMap<String, Option<f64>>,
-    sizes: [f64; 2],
+    sizes: [f64; SIZES.len()],
 }
 
 /// Gathers the structures that were trained, by their id: the mean of the test metric over trials, the
@@ -104,8 +107,21 @@ struct Known {
 ///
 /// # Errors
 ///
-/// E0903 if no trial has the metric.
+/// E0903 if no trial has the metric, or the runs have other images: how hard those are to tell apart would
+/// count as what a structure is worth.
 pub fn structures(runs: &[(RunDir, State)], wanted: Option<&str>) -> Result<(String, Structures)> {
+    let mut sets: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    for (run, state) in runs {
+        if let Some(data) = &state.data {
+            sets.insert(&data.fingerprint, (&data.dataset.id, run.short_id()));
+        }
+    }
+    if sets.len() > 1 {
+        let named: Vec<String> =
+            sets.values().map(|(dataset, run)| format!("`{dataset}` of run {run}")).collect();
+        let message = format!("the runs have {} sets of images: {}", sets.len(), named.join(", "));
+        return Err(Error::new(Exit::Usage, "E0903", message).help("name the runs of one of them at a time"));
+    }
     let trials = runs.iter().flat_map(|(_, state)| state.trials.values());
     let tests = trials.filter_map(|trial| trial.test());
     let known: BTreeSet<&str> = tests.flat_map(|test| test.test.overall.keys()).map(String::as_str).collect();
@@ -131,7 +147,9 @@ pub fn structures_by<'a>(states: impl IntoIterator<Item = &'a State>, metric: &s
             entry.proxies.extend(scores);
         }
     }
-    let names: BTreeSet<&String> = known.values().flat_map(|known| known.proxies.keys()).collect();
+    let is_size = |name: &&String| SIZES.contains(&name.as_str());
+    let names: BTreeSet<&String> =
+        known.values().flat_map(|known| known.proxies.keys()).filter(|name| !is_size(name)).collect();
     let proxies = names.iter().map(|name| {
         let values = known.values().map(|known| known.proxies.get(*name).copied().flatten());
         ((*name).clone(), values.collect::<Vec<_>>())
@@ -139,7 +157,7 @@ pub fn structures_by<'a>(states: impl IntoIterator<Item = &'a State>, metric: &s
     let size = |index: usize| known.values().map(|known| known.sizes[index]).collect::<Vec<_>>();
     Structures {
         proxies: proxies.collect(),
-        sizes: BTreeMap::from([("params".to_owned(), size(0)), ("macs".to_owned(), size(1))]),
+        sizes: SIZES.iter().enumerate().map(|(index, name)| ((*name).to_owned(), size(index))).collect(),
         trained: known
             .values()
             .map(|known| known.trained.iter().sum::<f64>() / known.trained.len() as f64)
