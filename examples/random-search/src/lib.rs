@@ -6,9 +6,7 @@ use nashost_plugin_api::{
     component::{Component, PluginResult},
     metric::Direction,
     seed::derive_seed,
-    strategy::{
-        HallOfFame, Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo,
-    },
+    strategy::{HallOfFame, Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
