@@ -192,8 +192,81 @@ fn choosing_by_the_test_part_is_written_on_every_table() {
         "[select]\non = \"test\"\n\n[controls]\nrandom = false\nsmall_cnn = false",
     );
     sandbox.nashost("study small.toml").assert().success().stderr(contains("SELECTION ON TEST"));
-    let table = Run(sandbox.path("studies/small")).column("results.csv", "selected_by");
-    assert!(table.iter().all(|by| by == "test macro_auroc"));
+    let study = Run(sandbox.path("studies/small"));
+    for table in ["results.csv", "trials.csv"] {
+        assert!(study.column(table, "selected_by").iter().all(|by| by == "test macro_auroc"), "{table}");
+    }
+    let tables = fs::read_to_string(study.file("tables.md")).unwrap();
+    assert_eq!(tables.matches("\nSELECTION ON TEST").count(), tables.matches("### ").count());
+    let page = fs::read_to_string(study.file("report.html")).unwrap();
+    assert!(page.contains("the test images that their settings were chosen on"));
+    assert!(!page.contains("nothing was chosen on"));
+}
+
+/// Each fold chooses by its own validation part alone, and what rests on the split alone is averaged over folds.
+#[test]
+fn folds_choose_for_themselves() {
+    let sandbox = sandbox();
+    change(&sandbox, "name = \"small\"\nseeds = [1]", "name = \"small\"\nfolds = 3\nseeds = [1, 2]");
+    change(&sandbox, "[controls]", "[controls]\nrandom = false\nsmall_cnn = false");
+    change(
+        &sandbox,
+        "[[methods]]\nname = \"zennas\"\nplugin = \"zennas\"\nset = { search = { iterations = 200, rescore = 2 } }\n",
+        "",
+    );
+    sandbox.nashost("study small.toml").assert().success().stderr(contains("runs are not independent"));
+    let study = Run(sandbox.path("studies/small"));
+    let trials = study.table("trials.csv");
+    assert_eq!(trials.len(), 12);
+    let number = |row: &Row, column: &str| row[column].parse::<f64>().unwrap();
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    let mut tested = Vec::new();
+    for fold in ["1", "2", "3"] {
+        let of_point = |settings: &str| -> Vec<&Row> {
+            trials.iter().filter(|row| row["fold"] == fold && row["settings"] == settings).collect()
+        };
+        let points = [r#"{"train.lr":0.001}"#, r#"{"train.lr":0.002}"#].map(of_point);
+        let values = [0, 1].map(|at| mean(points[at].iter().map(|row| number(row, "selecting")).collect()));
+        let chosen = &points[usize::from(values[1] > values[0])];
+        tested.extend(chosen.iter().map(|row| number(row, "test.macro_auroc")));
+    }
+    let results = study.table("results.csv");
+    let row = |method: &str, metric: &str| {
+        results.iter().find(|row| row["method"] == method && row["metric"] == metric).unwrap().clone()
+    };
+    let plain = row("plain", "macro_auroc");
+    assert!((number(&plain, "mean") - mean(tested)).abs() < 1e-12, "{plain:?}");
+    let of_fold = |name: &str| {
+        let run = Run(study.file(&format!("runs/{name}")));
+        let summary = run.json("summary.json");
+        let baselines = summary["baselines"].as_array().unwrap();
+        let found = baselines.iter().find(|baseline| baseline["method"] == "all-positive").unwrap();
+        found["test"]["macro_f1"]["mean"].as_f64().unwrap()
+    };
+    let one_of = |fold: &str| &trials.iter().find(|row| row["fold"] == fold).unwrap()["run"];
+    let trivial = row("all-positive", "macro_f1");
+    assert_eq!(trivial["n"], "3");
+    let expected = mean(["1", "2", "3"].map(|fold| of_fold(one_of(fold))).into());
+    assert!((number(&trivial, "mean") - expected).abs() < 1e-12, "{trivial:?}");
+    // The runs carry the study's names, each point its own, so that nothing is compared with itself.
+    let runs: Vec<&str> = trials.iter().map(|row| row["run"].as_str()).collect();
+    let compare = sandbox.nashost(&format!("compare --out studies/small/runs {}", runs.join(" "))).assert();
+    compare.success().stdout(contains("plain train.lr=0.001").and(contains("plain train.lr=0.002")));
+}
+
+#[test]
+fn what_would_be_counted_twice_is_refused() {
+    let sandbox = sandbox();
+    change(&sandbox, "seeds = [1]", "seeds = [1, 2, 1]");
+    change(&sandbox, "[1e-3, 2e-3]", "[1e-3, 1e-3]");
+    let refused = sandbox.nashost("study small.toml").assert().code(2);
+    refused.stderr(contains("`seeds` has 1 twice").and(contains("the grid has the point")));
+    change(&sandbox, "seeds = [1, 2, 1]", "seeds = [1]");
+    change(&sandbox, "[1e-3, 1e-3]", "[1e-3]");
+    change(&sandbox, "name = \"plain\"", "name = \"small-cnn\"");
+    let refused = sandbox.nashost("study small.toml").assert().code(2);
+    refused.stderr(contains("E0911").and(contains("the name of a method and of a control")));
+    assert!(!sandbox.path("studies").exists());
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct ReportData {
     pub metrics: Vec<Metric>,
     /// What limits the results as a whole; each run has warnings of its own.
     pub warnings: Vec<String>,
+    /// Whether settings were chosen by their values on the test part, so that all results are too good.
+    pub selected_on_test: bool,
     /// Seconds of all runs, if [`runs`](Self::runs) has not all of them.
     pub total_s: Option<f64>,
     /// The runs that the report is about.

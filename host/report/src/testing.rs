@@ -152,6 +152,7 @@ pub(crate) fn report() -> ReportData {
         headline: vec!["macro_auroc".to_owned(), "macro_f1".to_owned()],
         metrics: vec![metric("macro_auroc"), metric("macro_f1")],
         warnings: vec!["two seeds: take more".to_owned()],
+        selected_on_test: false,
         total_s: None,
         runs: vec![run],
         methods: vec![method("zennas", 0.6), method("resnet", 0.5)],

@@ -27,6 +27,11 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub name: Option<String>,
+    /// Name of the method in tables, which tells runs of one plugin with different settings apart; the strategy, or
+    /// the architecture where nothing is searched, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub method: Option<String>,
     /// The images and labels.
     #[serde(default = "phantom")]
     pub data: ComponentConfig,

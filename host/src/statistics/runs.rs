@@ -141,6 +141,14 @@ pub fn collect(runs: &[(RunDir, Digest)], wanted: Option<&str>, label: Label) ->
             trials.push(Done { method, run: index, trial: trial.trial, seed: trial.seed });
         }
     }
+    notes.extend(samples.iter().filter(|sample| has_twice(sample)).map(|sample| {
+        format!(
+            "{}: several results have the same split and seed (other settings, repetitions, or structures of one \
+             search) and are taken as independent, which they may not be: name what differs with `method`, or compare \
+             with `--by run`",
+            sample.method
+        )
+    }));
     notes
         .extend(without.iter().map(|(method, trials)| format!("{method}: {trials} trials have no {metric}")));
     let direction = runs
@@ -156,6 +164,12 @@ pub fn collect(runs: &[(RunDir, Digest)], wanted: Option<&str>, label: Label) ->
         trials,
         notes,
     })
+}
+
+/// Whether two results of a method have the same split and seed: other settings, or a repetition.
+fn has_twice(sample: &Sample) -> bool {
+    let mut keys = BTreeSet::new();
+    !sample.results.iter().all(|(key, _)| keys.insert(key))
 }
 
 fn trivial(runs: &[(RunDir, Digest)], metric: &str) -> Vec<Trivial> {

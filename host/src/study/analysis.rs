@@ -1,5 +1,6 @@
 //! Statistics of the methods on one dataset.
 
+use nashost_plugin_api::metric::Direction;
 use nashost_stats::{
     bootstrap::Settings,
     comparison::{self, Plan, Report, Sample, sentences},
@@ -21,6 +22,7 @@ const LEVEL: f64 = 0.95;
 /// tests is all pairs.
 pub(super) fn compare(
     study: &StudyConfig,
+    direction: Direction,
     methods: &[MethodResult],
     made: &[&Made],
 ) -> (Option<Report>, Vec<String>) {
@@ -34,7 +36,7 @@ pub(super) fn compare(
         })
         .filter(|sample| !sample.results.is_empty())
         .collect();
-    let plan = Plan::default();
+    let plan = Plan { higher_is_better: direction == Direction::Higher, ..Plan::default() };
     match comparison::compare(&samples, &plan) {
         Ok(report) => {
             let words = sentences(&report, &plan);

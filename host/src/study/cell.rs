@@ -41,10 +41,15 @@ impl CellKey {
         format!("{dataset}.{method}.p{point}{fold}.s{seed}")
     }
 
+    /// The method at its point of the grid: `zennas train.lr=0.002`.
+    pub(crate) fn method_text(&self) -> String {
+        let settings: String = self.settings.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+        format!("{}{settings}", self.method)
+    }
+
     /// The cell for people: `neck zennas train.lr=0.002 fold 2 seed 1`.
     pub(crate) fn text(&self) -> String {
-        let settings: String = self.settings.iter().map(|(key, value)| format!(" {key}={value}")).collect();
         let fold = self.fold.map(|fold| format!(" fold {fold}")).unwrap_or_default();
-        format!("{} {}{settings}{fold} seed {}", self.dataset, self.method, self.seed)
+        format!("{} {}{fold} seed {}", self.dataset, self.method_text(), self.seed)
     }
 }

@@ -51,10 +51,17 @@ impl ChooseOn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Select {
-    /// The metric, whose mean over seeds and folds decides; higher is better.
+    /// The metric, whose mean over seeds decides, fold by fold.
     pub(crate) metric: String,
     /// The part it is computed on.
     pub(crate) on: ChooseOn,
+}
+
+impl Select {
+    /// Part and metric: `val macro_auroc`.
+    pub(super) fn text(&self) -> String {
+        format!("{} {}", self.on.name(), self.metric)
+    }
 }
 
 impl Default for Select {
@@ -231,6 +238,13 @@ impl StudyConfig {
         if self.seeds.0.is_empty() {
             refuse("`seeds` is empty".to_owned(), "write `seeds = \"1..5\"`");
         }
+        if let Some(seed) = repeated(&self.seeds.0) {
+            refuse(format!("`seeds` has {seed} twice"), "each seed makes one run");
+        }
+        if let Some(point) = repeated(&self.points()) {
+            let point = Value::Object(point.clone());
+            refuse(format!("the grid has the point {point} twice"), "leave one of the two out");
+        }
         if self.datasets.is_empty() || self.methods.is_empty() {
             let message = format!("nothing is left of the study: {}", self.left_out.join("; "));
             refuse(message, "paths in `needs` are relative to the working directory");
@@ -287,4 +301,9 @@ impl StudyConfig {
         points.extend(self.points.iter().cloned());
         points
     }
+}
+
+/// The first of `values` that stands there a second time.
+fn repeated<T: PartialEq>(values: &[T]) -> Option<&T> {
+    values.iter().enumerate().find(|(at, value)| values[..*at].contains(value)).map(|(_, value)| value)
 }

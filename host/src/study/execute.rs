@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::{Error, Exit, Result},
     plugin::cancel_state,
-    run::{RunDir, RunStatus, io_error, tables},
+    run::{RunDir, RunStatus, digest::Digest, io_error, tables},
     sandbox,
 };
 
@@ -84,9 +84,14 @@ pub(crate) fn execute(cells: &[Cell], execution: &Execution<'_>) -> Result<Outco
     let mut outcome = Outcome::default();
     let mut waiting: Vec<&Cell> = Vec::new();
     for (cell, run) in cells.iter().zip(folder.runs(cells)?) {
-        match status(run.as_ref())? {
-            Some(RunStatus::Done) => {}
-            Some(RunStatus::Failed) if !retry_failed => outcome.failed.push(failed(folder, cell)?),
+        let status = status(run.as_ref())?;
+        let is_failed = match (&run, status) {
+            (Some(run), Some(RunStatus::Done)) => !has_all_results(run)?,
+            (_, status) => status == Some(RunStatus::Failed),
+        };
+        match status {
+            Some(RunStatus::Done) if !is_failed => {}
+            _ if is_failed && !retry_failed => outcome.failed.push(failed(folder, cell)?),
             _ => waiting.push(cell),
         }
     }
@@ -199,6 +204,11 @@ fn ask_to_stop(child: &Child) {
         // A process that has just ended needs no signal.
         let _ = kill_process(pid, Signal::TERM);
     }
+}
+
+/// Whether every trial of a run that has ended has a result.
+fn has_all_results(run: &RunDir) -> Result<bool> {
+    Ok(Digest::read(run)?.trials.iter().all(|trial| trial.test.is_some()))
 }
 
 /// Why the run of a cell failed: as its record says, or else the end of its log.

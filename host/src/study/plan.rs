@@ -78,6 +78,7 @@ impl Plan {
                         match resolver.config(row, &dataset.set, settings, split.as_deref(), seed) {
                             Ok(mut config) => {
                                 config.name = Some(key.id());
+                                config.method = Some(key.method_text());
                                 cells.push(Cell { key, config });
                             }
                             Err(error) => problems.extend(error.flatten()),
@@ -138,12 +139,14 @@ impl Resolver<'_> {
         if *small_cnn {
             controls.push(("small-cnn".to_owned(), into_map(json!({"arch": {"plugin": "small-cnn"}}))));
         }
-        rows.extend(controls.into_iter().map(|(name, layer)| Row {
-            name,
-            control: true,
-            plugin: None,
-            layers: vec![layer],
-        }));
+        for (name, layer) in controls {
+            if rows.iter().any(|row| row.name == name) {
+                let message = format!("`{name}` is the name of a method and of a control");
+                return Err(Error::new(Exit::Usage, "E0911", message)
+                    .help("give the method another name, or switch the control off in `controls`"));
+            }
+            rows.push(Row { name, control: true, plugin: None, layers: vec![layer] });
+        }
         Ok(rows)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nashost_report::{
     Table,
-    data::{Comparison, Method, ReportData},
+    data::{Baseline, Comparison, Method, ReportData, Trial},
 };
 
 use super::{
@@ -14,17 +14,26 @@ use super::{
 use crate::{
     error::Result,
     report,
-    run::{RunDir, atomic, state::State, summary::ONE_SEED},
+    run::{
+        RunDir, atomic,
+        state::State,
+        summary::{MethodSummary, ONE_SEED},
+    },
 };
 
-/// Gathers what the page of `dataset` shows. A method stands for all runs at its chosen point; what only a
-/// run has (its search, configuration and command) is shown of its first.
+/// Gathers what the page of `dataset` shows. A method stands for all runs at its chosen points, a run for the trial
+/// of its best structure; what only a run has (its search, configuration and command) is shown of the first.
 fn of(summary: &StudySummary, dataset: &DatasetResult, made: &[Made]) -> ReportData {
     let mut data = ReportData::default();
     for method in &dataset.methods {
         let is_of = |made: &&Made| made.key.dataset == dataset.dataset && made.is_of(method);
-        add(&mut data, dataset, method, &made.iter().filter(is_of).collect::<Vec<_>>());
+        add(&mut data, method, &made.iter().filter(is_of).collect::<Vec<_>>());
     }
+    // Folds: together they are the whole dataset, the same for every method.
+    let test_set = format!("{} as tested", dataset.dataset);
+    data.methods.iter_mut().for_each(|method| method.test_set.clone_from(&test_set));
+    data.baselines = dataset.baselines.iter().map(|baseline| trivial(baseline, &test_set)).collect();
+    data.selected_on_test = summary.selected_on_test;
     data.comparisons = comparisons(summary, dataset);
     data.title = format!("nashost study: {}, {}", summary.name, dataset.dataset);
     data.warnings = warnings(summary, dataset);
@@ -47,7 +56,7 @@ fn warnings(summary: &StudySummary, dataset: &DatasetResult) -> Vec<String> {
     here.chain(dataset.sentences.iter().skip(pairs)).cloned().collect()
 }
 
-fn add(data: &mut ReportData, dataset: &DatasetResult, result: &MethodResult, made: &[&Made]) {
+fn add(data: &mut ReportData, result: &MethodResult, made: &[&Made]) {
     let Some(first) = made.first() else { return };
     let runs: Vec<(&RunDir, &State)> = made.iter().map(|made| (&made.dir, &made.state)).collect();
     let mut of_runs = report::of(&runs);
@@ -55,11 +64,13 @@ fn add(data: &mut ReportData, dataset: &DatasetResult, result: &MethodResult, ma
     let mut networks: BTreeMap<String, nashost_report::data::Network> = BTreeMap::new();
     for (method, made) in of_runs.methods.iter_mut().zip(made) {
         let name = made.counterpart_name();
-        for mut trial in std::mem::take(&mut method.trials) {
-            trial.name.clone_from(&name);
-            trials.push(trial);
-        }
-        for mut network in std::mem::take(&mut method.networks) {
+        trials.extend(
+            std::mem::take(&mut method.trials)
+                .into_iter()
+                .take(1)
+                .map(|trial| Trial { name: name.clone(), ..trial }),
+        );
+        for mut network in std::mem::take(&mut method.networks).into_iter().take(1) {
             network.trials = vec![name.clone()];
             networks
                 .entry(network.id.clone())
@@ -67,29 +78,17 @@ fn add(data: &mut ReportData, dataset: &DatasetResult, result: &MethodResult, ma
                 .or_insert(network);
         }
     }
-    let test_sets: Vec<&String> = of_runs.methods.iter().map(|method| &method.test_set).collect();
-    let test_set = match test_sets.iter().all(|set| *set == test_sets[0]) {
-        true => test_sets[0].clone(),
-        // Folds: together they are the whole dataset, the same for every method.
-        false => format!("{} in folds", dataset.dataset),
-    };
     let (values, labels) = report::results(&result.test, &result.per_label);
     data.methods.push(Method {
         name: name(&result.method, result.control),
         run: first.dir.short_id().to_owned(),
-        test_set: test_set.clone(),
+        test_set: String::new(),
         seeds: result.runs,
         values,
         labels,
         trials,
         networks: networks.into_values().collect(),
     });
-    for mut baseline in of_runs.baselines {
-        baseline.test_set.clone_from(&test_set);
-        if !data.baselines.iter().any(|known| (&known.name, &known.test_set) == (&baseline.name, &test_set)) {
-            data.baselines.push(baseline);
-        }
-    }
     data.headline = of_runs.headline;
     data.generator = of_runs.generator;
     for metric in of_runs.metrics {
@@ -98,6 +97,11 @@ fn add(data: &mut ReportData, dataset: &DatasetResult, result: &MethodResult, ma
         }
     }
     data.runs.extend(of_runs.runs.into_iter().take(1));
+}
+
+fn trivial(baseline: &MethodSummary, test_set: &str) -> Baseline {
+    let (values, _) = report::results(&baseline.test, &baseline.per_label);
+    Baseline { name: baseline.method.clone(), test_set: test_set.to_owned(), values }
 }
 
 /// The method's name in the page.

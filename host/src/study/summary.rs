@@ -1,7 +1,8 @@
 //! What the runs of a study add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use nashost_plugin_api::{dataset::Part, metric::Direction};
 use nashost_stats::{comparison::Report, proxy::Worth};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -18,7 +19,7 @@ use crate::{
     run::{
         RunDir, RunStatus,
         state::{State, TrialState},
-        summary::{Aggregate, LabelSummary, MethodSummary, Series, Summary, judged},
+        summary::{Aggregate, LabelSummary, MethodSummary, Series, judged},
         tables,
     },
 };
@@ -37,6 +38,8 @@ pub(crate) struct StudySummary {
     pub(crate) mode: Mode,
     /// Metric and part that grid cells were chosen by.
     pub(crate) selected_by: String,
+    /// Whether test values chose, so that all of them are too good.
+    pub(crate) selected_on_test: bool,
     /// The metric alone, by which methods are compared on the test part.
     pub(crate) metric: String,
     /// Runs that are planned.
@@ -71,18 +74,17 @@ pub(crate) struct DatasetResult {
     pub(crate) proxies: Vec<Worth>,
 }
 
-/// One method on one dataset, at the point of the grid that was chosen for it.
+/// One method on one dataset, at the points of the grid that were chosen for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct MethodResult {
     /// Its name.
     pub(crate) method: String,
     /// Whether it is a control.
     pub(crate) control: bool,
-    /// The chosen point's settings.
-    pub(crate) settings: Map<String, Value>,
-    /// All points, with what they were chosen by.
-    pub(crate) points: Vec<PointResult>,
-    /// Runs of the chosen point that are done: seeds × folds.
+    /// What was chosen, fold by fold: the validation part of one fold is the test part of another, so that one
+    /// choice for all would rest on images that test it.
+    pub(crate) chosen: Vec<Chosen>,
+    /// Runs of the chosen points that are done: seeds × folds.
     pub(crate) runs: u64,
     /// Test metrics over those runs.
     pub(crate) test: BTreeMap<String, Aggregate>,
@@ -92,10 +94,21 @@ pub(crate) struct MethodResult {
     pub(crate) params: Option<f64>,
     /// Mean number of multiply-adds of one image.
     pub(crate) macs: Option<f64>,
-    /// Seconds of searching, all runs of the chosen point together.
+    /// Seconds of searching, all runs of the chosen points together.
     pub(crate) search_seconds: f64,
     /// Seconds of training, likewise.
     pub(crate) train_seconds: f64,
+}
+
+/// The point of the grid that was chosen for one fold, or for the dataset's own split.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Chosen {
+    /// The fold, from 1, if there are any.
+    pub(crate) fold: Option<u32>,
+    /// The chosen point's settings.
+    pub(crate) settings: Map<String, Value>,
+    /// All points, with what they were chosen by.
+    pub(crate) points: Vec<PointResult>,
 }
 
 /// One point of the grid.
@@ -105,7 +118,7 @@ pub(crate) struct PointResult {
     pub(crate) settings: Map<String, Value>,
     /// Mean of the selecting metric over its runs.
     pub(crate) value: Option<f64>,
-    /// Runs that are done.
+    /// Runs that have such a value.
     pub(crate) runs: u64,
 }
 
@@ -117,9 +130,11 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Whether the run belongs to `method` at the point that was chosen for it.
+    /// Whether the run belongs to `method` at the point that was chosen for its fold.
     pub(super) fn is_of(&self, method: &MethodResult) -> bool {
-        self.key.method == method.method && self.key.settings == method.settings
+        let is_chosen =
+            |chosen: &Chosen| (chosen.fold, &chosen.settings) == (self.key.fold, &self.key.settings);
+        self.key.method == method.method && method.chosen.iter().any(is_chosen)
     }
 
     /// Fold and seed, for people.
@@ -135,7 +150,7 @@ impl Made {
         format!("{}/{}", self.key.fold.unwrap_or_default(), self.key.seed)
     }
 
-    /// The trial of the run; a run of a study has one.
+    /// The trial that stands for the run: that of the structure which its search ranked first.
     pub(super) fn trial(&self) -> Option<&TrialState> {
         self.state.trials.values().next()
     }
@@ -163,7 +178,8 @@ impl StudySummary {
             schema_version: SCHEMA_VERSION,
             name: study.name.clone(),
             mode: study.mode,
-            selected_by: format!("{} {}", study.select.on.name(), study.select.metric),
+            selected_by: study.select.text(),
+            selected_on_test: study.select.on == ChooseOn::Test,
             metric: study.select.metric.clone(),
             planned: cells.len(),
             done: made.len(),
@@ -184,80 +200,141 @@ fn dataset_result(study: &StudyConfig, cells: &[Cell], made: &[Made], dataset: &
         }
     }
     let of_dataset: Vec<&Made> = made.iter().filter(|made| made.key.dataset == dataset).collect();
+    let direction = direction(study, &of_dataset);
     let methods = methods.into_iter().map(|(method, control)| {
+        let keys: Vec<&CellKey> = cells
+            .iter()
+            .map(|cell| &cell.key)
+            .filter(|key| key.dataset == dataset && key.method == method)
+            .collect();
         let of_method: Vec<&Made> =
             of_dataset.iter().copied().filter(|made| made.key.method == method).collect();
-        method_result(study, cells, &of_method, dataset, method, control)
+        method_result(method, control, choose(study, &keys, &of_method, direction), &of_method)
     });
-    // The trivial predictors see the labels of the split alone: one run per split has them all.
-    let baselines = of_dataset.first().map(|made| Summary::of(&made.state).baselines).unwrap_or_default();
     let methods: Vec<MethodResult> = methods.collect();
-    let (comparison, sentences) = analysis::compare(study, &methods, &of_dataset);
-    let proxies = analysis::proxies(study, &of_dataset);
-    let unclear = unclear(dataset, &methods);
-    DatasetResult { dataset: dataset.to_owned(), methods, baselines, comparison, sentences, unclear, proxies }
+    let (comparison, sentences) = analysis::compare(study, direction, &methods, &of_dataset);
+    DatasetResult {
+        dataset: dataset.to_owned(),
+        baselines: baselines(&of_dataset),
+        comparison,
+        sentences,
+        unclear: unclear(dataset, &methods),
+        proxies: analysis::proxies(study, &of_dataset),
+        methods,
+    }
 }
 
-fn method_result(
-    study: &StudyConfig,
-    cells: &[Cell],
-    made: &[&Made],
-    dataset: &str,
-    method: &str,
-    control: bool,
-) -> MethodResult {
-    let mut settings: BTreeMap<usize, &Map<String, Value>> = BTreeMap::new();
-    for key in cells.iter().map(|cell| &cell.key) {
-        if key.dataset == dataset && key.method == method {
-            settings.insert(key.point, &key.settings);
+/// Whether more or less of the selecting metric is better, as the metric says.
+fn direction(study: &StudyConfig, made: &[&Made]) -> Direction {
+    let mut infos =
+        made.iter().flat_map(|made| &made.state.started).flat_map(|(_, started)| &started.metrics);
+    infos
+        .find(|info| info.name == study.select.metric && !info.per_label)
+        .map_or(Direction::Higher, |info| info.direction)
+}
+
+/// Chooses a point of the grid for each fold of a method, whose cells have the `keys`.
+fn choose(study: &StudyConfig, keys: &[&CellKey], made: &[&Made], direction: Direction) -> Vec<Chosen> {
+    let settings: BTreeMap<usize, &Map<String, Value>> =
+        keys.iter().map(|key| (key.point, &key.settings)).collect();
+    let folds: BTreeSet<Option<u32>> = keys.iter().map(|key| key.fold).collect();
+    let of_fold = |fold| {
+        let point = |(&point, &settings): (&usize, &&Map<String, Value>)| {
+            let of_point = made.iter().filter(|made| (made.key.fold, made.key.point) == (fold, point));
+            let values: Vec<f64> = of_point.filter_map(|made| selecting(study, made)).collect();
+            PointResult { settings: settings.clone(), value: mean(&values), runs: values.len() as u64 }
+        };
+        let points: Vec<PointResult> = settings.iter().map(point).collect();
+        Chosen { fold, settings: points[best(&points, direction)].settings.clone(), points }
+    };
+    folds.into_iter().map(of_fold).collect()
+}
+
+/// Position of the point with the best value, the first of equals, among those with the most runs: a mean over
+/// other seeds than the rest does not compare.
+fn best(points: &[PointResult], direction: Direction) -> usize {
+    let most = points.iter().map(|point| point.runs).max().unwrap_or_default();
+    let mut best = None;
+    for (at, point) in points.iter().enumerate().filter(|(_, point)| point.runs == most) {
+        let Some(value) = point.value else { continue };
+        let is_better = |than: f64| match direction {
+            Direction::Higher => value > than,
+            Direction::Lower => value < than,
+        };
+        if best.is_none_or(|(_, than)| is_better(than)) {
+            best = Some((at, value));
         }
     }
-    let points: Vec<PointResult> = settings
-        .iter()
-        .map(|(&point, &settings)| {
-            let of_point: Vec<&Made> = made.iter().copied().filter(|made| made.key.point == point).collect();
-            let values: Vec<f64> = of_point.iter().filter_map(|made| selecting(study, made)).collect();
-            PointResult { settings: settings.clone(), value: mean(&values), runs: of_point.len() as u64 }
-        })
-        .collect();
-    let chosen = best(&points);
-    let of_point: Vec<&Made> = made.iter().copied().filter(|made| made.key.point == chosen).collect();
+    best.map_or(0, |(at, _)| at)
+}
+
+fn method_result(method: &str, control: bool, chosen: Vec<Chosen>, made: &[&Made]) -> MethodResult {
+    let mut result = MethodResult {
+        method: method.to_owned(),
+        control,
+        chosen,
+        runs: 0,
+        test: BTreeMap::new(),
+        per_label: Vec::new(),
+        params: None,
+        macs: None,
+        search_seconds: 0.0,
+        train_seconds: 0.0,
+    };
+    let made: Vec<&Made> = made.iter().copied().filter(|made| made.is_of(&result)).collect();
     let mut series = Series::default();
-    for test in of_point.iter().filter_map(|made| made.trial()?.test()) {
+    for test in made.iter().filter_map(|made| made.trial()?.test()) {
         series.push(&test.test, &test.intervals);
     }
-    let architectures = of_point.iter().filter_map(|made| {
+    let architectures = made.iter().filter_map(|made| {
         let trial = made.trial()?;
         made.state.architectures.get(&trial.architecture)
     });
     let (params, macs): (Vec<f64>, Vec<f64>) =
         architectures.map(|architecture| (architecture.params as f64, architecture.macs as f64)).unzip();
-    let judged = of_point.first().map(|made| judged(&made.state, method, &series));
     let search = |made: &&Made| Some(made.state.search.as_ref()?.finished.as_ref()?.1);
-    MethodResult {
-        method: method.to_owned(),
-        control,
-        settings: settings.get(&chosen).map(|settings| (*settings).clone()).unwrap_or_default(),
-        points,
-        runs: series.len(),
-        test: series.overall(),
-        per_label: judged.map(|judged| judged.per_label).unwrap_or_default(),
-        params: mean(&params),
-        macs: mean(&macs),
-        search_seconds: of_point.iter().filter_map(search).sum(),
-        train_seconds: of_point.iter().filter_map(|made| Some(made.trial()?.train_seconds())).sum(),
-    }
+    result.runs = series.len();
+    result.test = series.overall();
+    result.per_label = over_folds(&made, method, &series).map(|judged| judged.per_label).unwrap_or_default();
+    (result.params, result.macs) = (mean(&params), mean(&macs));
+    result.search_seconds = made.iter().filter_map(search).sum();
+    result.train_seconds = made.iter().filter_map(|made| Some(made.trial()?.train_seconds())).sum();
+    result
 }
 
-/// Position of the point with the highest value, the first of equals; the first if none has one.
-pub(super) fn best(points: &[PointResult]) -> usize {
-    let mut best = 0;
-    for (at, point) in points.iter().enumerate() {
-        if point.value.is_some() && point.value > points[best].value {
-            best = at;
+/// One of `made` for each fold: what rests on the split alone is the same in all runs of a fold.
+fn one_per_fold<'a>(made: &[&'a Made]) -> Vec<&'a Made> {
+    let mut found: Vec<&Made> = Vec::new();
+    for &made in made {
+        if found.iter().all(|known| known.key.fold != made.key.fold) {
+            found.push(made);
         }
     }
-    best
+    found
+}
+
+/// What there is to say of `name` from the test results of `made`; labels rest on the test parts of all folds.
+fn over_folds(made: &[&Made], name: &str, series: &Series<'_>) -> Option<MethodSummary> {
+    let mut judged = judged(&made.first()?.state, name, series);
+    for (index, label) in judged.per_label.iter_mut().enumerate() {
+        let positives = one_per_fold(made).into_iter().map(|made| made.state.positives(Part::Test, index));
+        label.support = positives.sum();
+    }
+    Some(judged)
+}
+
+/// The trivial predictors, over the folds.
+fn baselines(made: &[&Made]) -> Vec<MethodSummary> {
+    let folds = one_per_fold(made);
+    let mut found: Vec<(&str, Series<'_>)> = Vec::new();
+    for baseline in folds.iter().flat_map(|made| &made.state.baselines) {
+        let at = found.iter().position(|(name, _)| *name == baseline.name).unwrap_or_else(|| {
+            found.push((&baseline.name, Series::default()));
+            found.len() - 1
+        });
+        found[at].1.push(&baseline.test, &baseline.intervals);
+    }
+    found.iter().filter_map(|(name, series)| over_folds(&folds, name, series)).collect()
 }
 
 /// What the grid cell of a run is chosen by: the metric at the checkpoint that was evaluated.
@@ -297,11 +374,32 @@ fn warnings(study: &StudyConfig, cells: &[Cell], made: &[Made], summary: &StudyS
     if made.iter().all(|made| selecting(study, made).is_none()) && !made.is_empty() {
         warnings.push(format!("`select.metric`: no run has a value of `{}`", study.select.metric));
     }
+    if study.folds.is_some() {
+        warnings.push(
+            "folds share most of their training images and seeds share a test part, so runs are not independent: \
+             p-values and detectable differences are smaller than they should be"
+                .to_owned(),
+        );
+    }
+    warnings.extend(summary.datasets.iter().flat_map(uneven_points));
     warnings.extend(unequal_training(cells));
     for dataset in &summary.datasets {
         warnings.extend(dataset.unclear.iter().cloned());
     }
     warnings
+}
+
+/// Methods for which points of the grid were left aside because runs of them are missing.
+fn uneven_points(dataset: &DatasetResult) -> Vec<String> {
+    let is_uneven = |chosen: &Chosen| chosen.points.iter().any(|point| point.runs != chosen.points[0].runs);
+    let uneven = dataset.methods.iter().filter(|method| method.chosen.iter().any(is_uneven));
+    let warning = |method: &MethodResult| {
+        format!(
+            "{}: {}: settings with fewer results than others (`points` in summary.json) could not be chosen",
+            dataset.dataset, method.method
+        )
+    };
+    uneven.map(warning).collect()
 }
 
 /// Methods whose training differs from that of the first, apart from the grid.
@@ -347,4 +445,27 @@ fn unclear(dataset: &str, methods: &[MethodResult]) -> Vec<String> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(values: &[(Option<f64>, u64)]) -> Vec<PointResult> {
+        let point = |&(value, runs)| PointResult { settings: Map::new(), value, runs };
+        values.iter().map(point).collect()
+    }
+
+    #[test]
+    fn the_best_point_is_that_of_the_metrics_direction() {
+        let points = points(&[(Some(0.2), 3), (Some(0.3), 3), (Some(0.1), 3), (Some(0.3), 3)]);
+        assert_eq!(best(&points, Direction::Higher), 1);
+        assert_eq!(best(&points, Direction::Lower), 2);
+    }
+
+    #[test]
+    fn a_point_that_lacks_results_is_not_chosen() {
+        assert_eq!(best(&points(&[(Some(0.9), 1), (Some(0.2), 3), (None, 0)]), Direction::Higher), 1);
+        assert_eq!(best(&points(&[(None, 0), (None, 0)]), Direction::Higher), 0);
+    }
 }

@@ -1,7 +1,10 @@
 //! The derived files of a study, and its table for people.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{Cell as TextCell, CellAlignment, Table as TextTable, presets};
 use nashost_report::ReportData;
+use serde_json::{Map, Value, json};
 
 use super::{
     cell::Cell,
@@ -9,7 +12,7 @@ use super::{
     execute::Outcome,
     folder::Folder,
     report,
-    summary::{Made, MethodResult, StudySummary, made, selecting},
+    summary::{Chosen, Made, MethodResult, StudySummary, made, selecting},
 };
 use crate::{
     error::Result,
@@ -50,7 +53,7 @@ pub(crate) fn write(
     Ok(Written { summary, pages })
 }
 
-/// One row per dataset, method and metric, at the chosen point.
+/// One row per dataset, method and metric, at the chosen points.
 fn results(summary: &StudySummary) -> Table {
     let mut table = Table::new([
         "study",
@@ -70,7 +73,7 @@ fn results(summary: &StudySummary) -> Table {
     for dataset in &summary.datasets {
         let methods = dataset.methods.iter().map(|m| {
             let kind = if m.control { "control" } else { "method" };
-            (kind, &m.method, serde_json::Value::Object(m.settings.clone()).to_string(), m.runs, &m.test)
+            (kind, &m.method, settings_json(m), m.runs, &m.test)
         });
         let baselines =
             dataset.baselines.iter().map(|b| ("baseline", &b.method, "{}".to_owned(), b.seeds, &b.test));
@@ -212,6 +215,7 @@ fn trials(study: &StudyConfig, made: &[Made]) -> Table {
         "macs",
         "search_s",
         "train_s",
+        "selected_by",
         "selecting",
     ]);
     for made in made {
@@ -225,7 +229,7 @@ fn trials(study: &StudyConfig, made: &[Made]) -> Table {
             ("dataset", (&key.dataset).into()),
             ("kind", kind.into()),
             ("method", (&key.method).into()),
-            ("settings", serde_json::Value::Object(key.settings.clone()).to_string().into()),
+            ("settings", Value::Object(key.settings.clone()).to_string().into()),
             ("fold", key.fold.into()),
             ("seed", key.seed.into()),
             ("run", made.dir.id().into()),
@@ -234,6 +238,7 @@ fn trials(study: &StudyConfig, made: &[Made]) -> Table {
             ("macs", architecture.map(|a| a.macs).into()),
             ("search_s", search.map(|(_, seconds)| *seconds).into()),
             ("train_s", trial.train_seconds().into()),
+            ("selected_by", study.select.text().into()),
             ("selecting", selecting(study, made).into()),
         ]
         .map(|(name, cell)| (name.to_owned(), cell))
@@ -291,14 +296,47 @@ pub(crate) fn results_text(summary: &StudySummary) -> String {
 fn method_row(method: &MethodResult, names: &[&str]) -> Vec<TextCell> {
     let name = if method.control { format!("{} (control)", method.method) } else { method.method.clone() };
     let params = method.params.map(|params| format!("{:.2} M", params / 1e6)).unwrap_or_default();
-    let settings = method.settings.iter().map(|(key, value)| format!("{key}={value}"));
     let values = names.iter().map(|name| value(method.test.get(*name)));
     [name, method.runs.to_string(), params]
         .into_iter()
         .chain(values)
-        .chain([settings.collect::<Vec<_>>().join(" ")])
+        .chain([settings_text(method)])
         .map(TextCell::new)
         .collect()
+}
+
+/// The chosen settings as a JSON object, or what each fold chose where that differs.
+fn settings_json(method: &MethodResult) -> String {
+    match one_choice(method) {
+        Some(settings) => Value::Object(settings.clone()),
+        None => {
+            let of_fold = |chosen: &Chosen| json!({"fold": chosen.fold, "settings": chosen.settings});
+            method.chosen.iter().map(of_fold).collect()
+        }
+    }
+    .to_string()
+}
+
+/// `train.lr=0.002`, or `train.lr=0.002 (fold 1, 3), train.lr=0.001 (fold 2)`.
+fn settings_text(method: &MethodResult) -> String {
+    let text = |settings: &Map<String, Value>| {
+        settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    if let Some(settings) = one_choice(method) {
+        return text(settings);
+    }
+    let mut folds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for chosen in &method.chosen {
+        folds.entry(text(&chosen.settings)).or_default().extend(chosen.fold.map(|fold| fold.to_string()));
+    }
+    let told = folds.into_iter().map(|(settings, folds)| format!("{settings} (fold {})", folds.join(", ")));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// The settings, if all folds chose the same.
+fn one_choice(method: &MethodResult) -> Option<&Map<String, Value>> {
+    let (first, others) = method.chosen.split_first()?;
+    others.iter().all(|other| other.settings == first.settings).then_some(&first.settings)
 }
 
 /// `0.211 ± 0.030`, or `undefined`.

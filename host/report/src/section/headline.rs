@@ -18,10 +18,15 @@ pub(super) fn section(data: &ReportData) -> Option<Section> {
     Some(Section {
         id: "result",
         title: "Result",
-        lead: "How well the trained networks do on test images that nothing was chosen on, beside trivial \
-               predictors that look at no image. A method is worth something where its whole interval is \
-               better than all of these."
-            .to_owned(),
+        lead: format!(
+            "How well the trained networks do on {}, beside trivial predictors that look at no image. A method is \
+             worth something where its whole interval is better than all of these.",
+            if data.selected_on_test {
+                "the test images that their settings were chosen on, so that all values are too good"
+            } else {
+                "test images that nothing was chosen on"
+            }
+        ),
         body: html! {
             (tiles(data))
             ul.verdicts { @for (class, sentence) in data.methods.iter().flat_map(|method| verdicts(data, method)) {

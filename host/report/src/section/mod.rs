@@ -29,6 +29,10 @@ use crate::{
 pub use self::published::{StudyCell, study_cells};
 pub(crate) use self::{attribution::Unit, saliency::has_pictures};
 
+/// What stands below every table of results that choices on the test part have improved.
+const SELECTED_ON_TEST: &str = "SELECTION ON TEST: settings were chosen by their values on the test part, so all values \
+                                are better than they should be.";
+
 /// A part of the page.
 pub(crate) struct Section {
     /// Its anchor.
@@ -77,6 +81,11 @@ pub fn tables(data: &ReportData) -> Vec<Table> {
     tables.push(cost::table(data));
     tables.extend(published::tables(data));
     tables.retain(|table| !table.rows.is_empty());
+    if data.selected_on_test {
+        for table in &mut tables {
+            table.note = format!("{SELECTED_ON_TEST} {}", table.note).trim_end().to_owned();
+        }
+    }
     tables
 }
 
