@@ -1,6 +1,6 @@
 //! A comparison as it is printed, whether of runs or of files.
 
-use nashost_stats::comparison::{CompareError, Pair, Plan, Report, sentences};
+use nashost_stats::comparison::{CompareError, Pair, Plan, Report, Verdict, sentences};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -147,8 +147,10 @@ impl Shown {
             "cliffs_delta_low",
             "cliffs_delta_high",
             "a12",
+            "rank_biserial",
             "detectable",
             "equivalence_p",
+            "equivalence_p_holm",
             "test_part_low",
             "test_part_high",
             "test_part_p",
@@ -178,8 +180,10 @@ impl Shown {
                 end(pair.dominance.delta_interval, 0),
                 end(pair.dominance.delta_interval, 1),
                 json!(pair.dominance.a12),
+                json!(pair.rank_biserial),
                 json!(pair.detectable),
                 json!(pair.equivalence.map(|found| found.p)),
+                json!(pair.equivalence_p_holm),
                 end(part, 0),
                 end(part, 1),
                 json!(images.map(|images| images.p)),
@@ -269,8 +273,6 @@ pub(super) fn refused(error: &CompareError) -> Error {
 
 /// The exit status: 1 if methods are required to be better than the baseline and are not.
 pub(super) fn exit(report: &Report, plan: &Plan, require_better: bool) -> Exit {
-    let better = |pair: &Pair| {
-        (pair.difference > 0.0) == plan.higher_is_better && pair.p_holm.is_some_and(|p| p < plan.alpha)
-    };
+    let better = |pair: &Pair| pair.verdict(plan) == Verdict::Better;
     if require_better && !report.pairs.iter().all(better) { Exit::No } else { Exit::Ok }
 }

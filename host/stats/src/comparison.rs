@@ -1,21 +1,24 @@
 //! Methods compared by their runs: who is better, by how much, and whether these runs can tell.
 
+mod matching;
 mod verdict;
-
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use self::verdict::sentences;
+use self::matching::{Matching, left_out};
+pub use self::verdict::{Verdict, sentences};
 use crate::{
     Alternative, Method, Result, Undefined,
-    effect::{Dominance, dominance},
+    effect::{Dominance, dominance, matched_rank_biserial},
     mann_whitney::mann_whitney,
-    mean::{Equivalence, MeanDifference, Moments},
+    mean::{Equivalence, MeanDifference, Moments, pooled},
     multiple::{benjamini_hochberg, holm},
     power::Design,
     wilcoxon::{Settings, wilcoxon_pairs},
 };
+
+/// Up to this many pairs, or values of both samples, a rank test counts all arrangements.
+const COUNTED: usize = 50;
 
 /// A method and its results.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,10 +111,12 @@ pub struct Pair {
     pub method: String,
     /// What it is compared with.
     pub against: String,
-    /// Runs of both.
+    /// Runs of both that are compared.
     pub runs: [usize; 2],
     /// Whether runs were matched by their keys.
     pub paired: bool,
+    /// Runs of both that have no counterpart, where the others were matched.
+    pub left_out: [usize; 2],
     /// First mean minus second.
     pub difference: f64,
     /// Interval of the difference by Student's t.
@@ -126,14 +131,22 @@ pub struct Pair {
     pub p_bh: Option<f64>,
     /// The smallest p that so many runs can give.
     pub least_p: Option<f64>,
+    /// The smallest p that they can give after Holm, if every pair has its smallest.
+    pub least_p_holm: Option<f64>,
+    /// The rank-biserial correlation (Kerby 2014), whose sign is the side that a rank test takes: of pairs
+    /// (W⁺ − W⁻) / (W⁺ + W⁻), else Cliff's δ.
+    pub rank_biserial: Option<f64>,
     /// Cliff's δ and A₁₂.
     #[serde(flatten)]
     pub dominance: Dominance,
-    /// The true difference that so many runs would see with the plan's power, by a t test.
+    /// The true difference that so many runs would see with the plan's power, by a t test at the level of
+    /// Holm's first step: alpha over the family. Whatever else comes out, it is at least as well seen.
     pub detectable: Option<f64>,
     /// Whether the difference is within the margin, if there is one.
     pub equivalence: Option<Equivalence>,
-    /// Why a number is missing.
+    /// Holm's p of equivalence over the family.
+    pub equivalence_p_holm: Option<f64>,
+    /// Why a number is missing, and what limits the comparison.
     pub why: Option<String>,
 }
 
@@ -213,50 +226,52 @@ pub fn compare(samples: &[Sample], plan: &Plan) -> std::result::Result<Report, C
             each.flat_map(|(i, a)| ordered[i + 1..].iter().map(|b| (*a, *b))).collect()
         }
     };
-    let mut pairs: Vec<Pair> = against
-        .into_iter()
-        .map(|(a, b)| pair(a, b, plan))
-        .collect::<Result<_>>()
-        .map_err(CompareError::Plan)?;
-    let tests = pairs.len();
+    let tests = against.len();
     let family = plan.family.unwrap_or(tests);
     if family < tests {
         return Err(CompareError::Family { family, tests });
     }
+    let pairs = against.into_iter().map(|(a, b)| pair(a, b, plan, family));
+    let mut pairs: Vec<Pair> = pairs.collect::<Result<_>>().map_err(CompareError::Plan)?;
     adjust(&mut pairs, family).map_err(CompareError::Plan)?;
+    for pair in pairs.iter_mut().filter(|pair| pair.verdict(plan) == Verdict::Contradictory) {
+        let reasons = pair.why.take().into_iter().chain([pair.contradiction(plan)]);
+        pair.why = Some(reasons.collect::<Vec<_>>().join("; "));
+    }
     Ok(Report { methods, pairs, family })
 }
 
-/// Adjusts the p-values of `pairs` for `family` tests. A test without a p counts as one that rejects
-/// nothing.
+/// Adjusts the p-values of `pairs` for `family` tests of difference, and as many of equivalence.
 fn adjust(pairs: &mut [Pair], family: usize) -> Result<()> {
-    let mut p: Vec<f64> = pairs.iter().map(|pair| pair.p.unwrap_or(1.0)).collect();
-    p.resize(family, 1.0);
-    let (holm, fdr) = (holm(&p)?, benjamini_hochberg(&p)?);
-    for (pair, (holm, fdr)) in pairs.iter_mut().zip(holm.into_iter().zip(fdr)) {
-        if pair.p.is_some() {
-            (pair.p_holm, pair.p_bh) = (Some(holm), Some(fdr));
-        }
+    let p = |of: fn(&Pair) -> Option<f64>| pairs.iter().map(of).collect::<Vec<_>>();
+    let difference = p(|pair| pair.p);
+    let holm_p = adjusted(holm, &difference, family)?;
+    let fdr = adjusted(benjamini_hochberg, &difference, family)?;
+    // Holm's p never falls when another one rises.
+    let least = adjusted(holm, &p(|pair| pair.least_p), family)?;
+    let equivalence = adjusted(holm, &p(|pair| pair.equivalence.map(|found| found.p)), family)?;
+    for (index, pair) in pairs.iter_mut().enumerate() {
+        (pair.p_holm, pair.p_bh) = (holm_p[index], fdr[index]);
+        (pair.least_p_holm, pair.equivalence_p_holm) = (least[index], equivalence[index]);
     }
     Ok(())
 }
 
-/// Values of both samples by key, if each run of the one has its counterpart in the other.
-fn matched(a: &Sample, b: &Sample) -> Option<(Vec<f64>, Vec<f64>)> {
-    fn keyed(sample: &Sample) -> Option<BTreeMap<&str, f64>> {
-        let keyed: Option<BTreeMap<&str, f64>> =
-            sample.results.iter().map(|(key, value)| Some((key.as_deref()?, *value))).collect();
-        keyed.filter(|keyed| keyed.len() == sample.results.len())
-    }
-    let (a, b) = (keyed(a)?, keyed(b)?);
-    (a.len() > 1 && a.keys().eq(b.keys())).then(|| (a.into_values().collect(), b.into_values().collect()))
+/// Adjusts `p` by `correct` for `family` tests. A test without a p counts as one that rejects nothing.
+fn adjusted(
+    correct: fn(&[f64]) -> Result<Vec<f64>>,
+    p: &[Option<f64>],
+    family: usize,
+) -> Result<Vec<Option<f64>>> {
+    let mut all: Vec<f64> = p.iter().map(|p| p.unwrap_or(1.0)).collect();
+    all.resize(family, 1.0);
+    Ok(p.iter().zip(correct(&all)?).map(|(p, adjusted)| p.map(|_| adjusted)).collect())
 }
 
-fn pair(a: &Sample, b: &Sample, plan: &Plan) -> Result<Pair> {
-    let matched = matched(a, b);
-    let paired = matched.is_some();
-    let (x, y) = matched.unwrap_or_else(|| (a.values(), b.values()));
-    let mut reasons: Vec<String> = Vec::new();
+/// Compares `a` and `b` in a family of `family` tests, for which the p-values are yet to be adjusted.
+fn pair(a: &Sample, b: &Sample, plan: &Plan, family: usize) -> Result<Pair> {
+    let Matching { x, y, paired, left_out: alone } = Matching::of(a, b);
+    let mut reasons: Vec<String> = left_out(alone).into_iter().collect();
     let mut note = |why: Undefined| {
         let why = why.to_string();
         if !reasons.contains(&why) {
@@ -265,49 +280,74 @@ fn pair(a: &Sample, b: &Sample, plan: &Plan) -> Result<Pair> {
     };
     let t = if paired { MeanDifference::of_pairs(&x, &y) } else { MeanDifference::of_samples(&x, &y) };
     let (test, p) = match (plan.test, paired) {
-        (Test::Rank, true) => ("wilcoxon", wilcoxon_pairs(&x, &y, Settings::default()).map(|found| found.p)),
-        (Test::Rank, false) => {
-            let found = mann_whitney(&x, &y, Alternative::TwoSided, Method::Auto, true);
-            ("mann-whitney", found.map(|found| found.p))
-        }
+        (Test::Rank, true) => ("wilcoxon", signed_ranks(&x, &y)),
+        (Test::Rank, false) => ("mann-whitney", rank_sums(&x, &y)),
         (Test::T, true) => ("paired-t", t.clone().map(|t| t.p(0.0, Alternative::TwoSided))),
         (Test::T, false) => ("welch", t.clone().map(|t| t.p(0.0, Alternative::TwoSided))),
     };
     let design = if paired { Design::Paired(x.len()) } else { Design::Independent(x.len(), y.len()) };
-    let detectable = spread(&x, &y, paired).and_then(|sd| design.detectable(sd, plan.alpha, plan.power));
+    let first_step = plan.alpha / family as f64;
+    let detectable =
+        spread(&x, &y, paired).and_then(|deviation| design.detectable(deviation, first_step, plan.power));
     let equivalence = plan.margin.map(|margin| t.clone().and_then(|t| t.equivalence(margin)));
     let mean = |values: &[f64]| Moments::of(values).map(|moments| moments.mean);
+    let dominance = dominance(&x, &y, plan.level)?;
+    let ranked = plan.test == Test::Rank;
     Ok(Pair {
         method: a.method.clone(),
         against: b.method.clone(),
         runs: [x.len(), y.len()],
         paired,
+        left_out: alone,
         difference: mean(&x)? - mean(&y)?,
         interval: t.and_then(|t| t.interval(plan.level)).map_err(&mut note).ok(),
         test,
         p: p.map_err(&mut note).ok(),
         p_holm: None,
         p_bh: None,
-        least_p: (plan.test == Test::Rank).then(|| least_p(x.len(), y.len(), paired)),
-        dominance: dominance(&x, &y, plan.level)?,
+        least_p: ranked.then(|| least_p(x.len(), y.len(), paired)),
+        least_p_holm: None,
+        rank_biserial: ranked.then(|| rank_biserial(&x, &y, paired, &dominance)).transpose()?,
+        dominance,
         detectable: detectable.map_err(&mut note).ok(),
         equivalence: equivalence.and_then(|found| found.map_err(&mut note).ok()),
+        equivalence_p_holm: None,
         why: (!reasons.is_empty()).then(|| reasons.join("; ")),
     })
+}
+
+/// The p of Wilcoxon's signed ranks.
+fn signed_ranks(x: &[f64], y: &[f64]) -> Result<f64> {
+    let settings = Settings { method: counting(x.len()), ..Settings::default() };
+    wilcoxon_pairs(x, y, settings).map(|found| found.p)
+}
+
+/// The p of Mann's and Whitney's rank sums.
+fn rank_sums(x: &[f64], y: &[f64]) -> Result<f64> {
+    let method = counting(x.len() + y.len());
+    mann_whitney(x, y, Alternative::TwoSided, method, true).map(|found| found.p)
+}
+
+/// Small samples with ties are far from normal, so that of few pairs or values all arrangements are counted.
+fn counting(n: usize) -> Method {
+    if n <= COUNTED { Method::Permutation } else { Method::Auto }
+}
+
+/// The effect whose sign is the side that a rank test takes.
+fn rank_biserial(x: &[f64], y: &[f64], paired: bool, dominance: &Dominance) -> Result<f64> {
+    if !paired {
+        return Ok(dominance.cliffs_delta);
+    }
+    matched_rank_biserial(&x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>())
 }
 
 /// The deviation that a design measures effects in.
 fn spread(x: &[f64], y: &[f64], paired: bool) -> Result<f64> {
     if paired {
-        // Checks for differences that vary by rounding alone.
-        let found = MeanDifference::of_pairs(x, y)?;
-        return Ok(found.standard_error * (x.len() as f64).sqrt());
+        Ok(MeanDifference::of_pairs(x, y)?.standard_error * (x.len() as f64).sqrt())
+    } else {
+        pooled(x, y)
     }
-    let weighted = |values: &[f64]| -> Result<f64> {
-        Ok(Moments::of(values)?.sd.unwrap_or(0.0).powi(2) * (values.len() as f64 - 1.0))
-    };
-    crate::error::at_least("the two samples together", x.len() + y.len(), 3)?;
-    Ok(((weighted(x)? + weighted(y)?) / (x.len() + y.len() - 2) as f64).sqrt())
 }
 
 /// The smallest two-sided p of the exact rank test without ties: all pairs, or all runs, on one side.

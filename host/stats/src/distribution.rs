@@ -115,6 +115,30 @@ impl Student {
     }
 }
 
+/// The tails of a discrete distribution at an observed sum.
+pub(crate) struct Tails {
+    lower: f64,
+    upper: f64,
+}
+
+impl Tails {
+    /// P(S ≤ `to`) and P(S ≥ `from`), where S is 0, 1, … as often as `weights` say.
+    pub(crate) fn of(weights: &[f64], from: usize, to: usize) -> Self {
+        let all: f64 = weights.iter().sum();
+        let share = |weights: &[f64]| weights.iter().sum::<f64>() / all;
+        Self { lower: share(&weights[..=to]), upper: share(&weights[from..]) }
+    }
+
+    /// The p of the observed sum; of both sides, twice the shorter tail.
+    pub(crate) fn p(&self, alternative: Alternative) -> f64 {
+        match alternative {
+            Alternative::TwoSided => (2.0 * self.lower.min(self.upper)).min(1.0),
+            Alternative::Less => self.lower.min(1.0),
+            Alternative::Greater => self.upper.min(1.0),
+        }
+    }
+}
+
 /// Simpson's rule with 4000 panels: smooth integrands of this crate are exact to some 1e-12.
 fn simpson(low: f64, high: f64, f: impl Fn(f64) -> f64) -> f64 {
     const PANELS: u32 = 4000;

@@ -51,8 +51,11 @@ pub enum Method {
     /// As the number of values and ties suggest; each test says what it takes.
     #[default]
     Auto,
-    /// From the exact distribution.
+    /// From the exact distribution of values without ties.
     Exact,
+    /// From all arrangements of the ranks as they are, ties included: exact, and without ties that of
+    /// [`Method::Exact`].
+    Permutation,
     /// From the normal approximation.
     Asymptotic,
 }

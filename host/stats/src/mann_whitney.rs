@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     Alternative, Method, Result, Undefined,
-    distribution::{normal_sf, ratio},
+    distribution::{Tails, normal_sf, ratio},
     error::{at_least, ordered},
     rank::Ranks,
 };
@@ -14,6 +14,8 @@ use crate::{
 const AUTO_LIMIT: usize = 8;
 /// Most additions that counting may take: some seconds.
 const MAX_WORK: u128 = 500_000_000;
+/// Most values of both samples whose arrangements are counted with ties: floats hold the counts exactly.
+const PERMUTATION_LIMIT: usize = 50;
 
 /// What the test found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -36,6 +38,10 @@ pub struct MannWhitney {
 /// [`Method::Auto`] is exact if the smaller sample has at most eight values and no two values are
 /// equal, and else asymptotic: normal, corrected for ties, and with half a step of `continuity`. The
 /// exact distribution ignores ties, and rounds U down.
+///
+/// [`Method::Permutation`] goes through all ways to choose the first sample from these very values, ties
+/// included, given what they are (Pitman 1937). Its two-sided p is twice the shorter tail, as that of
+/// `scipy.stats.permutation_test`. It takes up to 50 values of both samples together.
 ///
 /// # Errors
 ///
@@ -66,12 +72,40 @@ pub fn mann_whitney(
         Method::Auto => Method::Asymptotic,
         given => given,
     };
-    let tail = if method == Method::Exact {
-        exact_tail(x.len(), y.len(), u.floor() as usize)?
-    } else {
-        asymptotic_tail(&ranks, n1, n2, u, continuity)?
+    let p = match method {
+        Method::Permutation => permutation(&ranks, x.len())?.p(alternative),
+        Method::Exact => sides * exact_tail(x.len(), y.len(), u.floor() as usize)?,
+        _ => sides * asymptotic_tail(&ranks, n1, n2, u, continuity)?,
     };
-    Ok(MannWhitney { u1, u2, p: (sides * tail).min(1.0), method, ties: ranks.has_ties() })
+    Ok(MannWhitney { u1, u2, p: p.min(1.0), method, ties: ranks.has_ties() })
+}
+
+/// The tails of the sum of the first `chosen` ranks, when every choice of so many is as likely as any
+/// other.
+fn permutation(ranks: &Ranks, chosen: usize) -> Result<Tails> {
+    let ranks = ranks.doubled();
+    if ranks.len() > PERMUTATION_LIMIT {
+        return Err(Undefined::TooLarge { left: chosen, right: ranks.len() - chosen });
+    }
+    let sum = ranks[..chosen].iter().sum();
+    Ok(Tails::of(&choices(&ranks, chosen), sum, sum))
+}
+
+/// In how many choices of `chosen` of the `ranks` their sum is 0, 1, ….
+fn choices(ranks: &[usize], chosen: usize) -> Vec<f64> {
+    let all = ranks.iter().sum::<usize>();
+    let mut counts = vec![vec![0.0; all + 1]; chosen + 1];
+    counts[0][0] = 1.0;
+    for &rank in ranks {
+        // From the largest choice down, so that no rank is chosen twice.
+        for size in (1..=chosen).rev() {
+            let (smaller, larger) = counts.split_at_mut(size);
+            for (with, without) in larger[0][rank..].iter_mut().zip(&smaller[size - 1]) {
+                *with += without;
+            }
+        }
+    }
+    counts.swap_remove(chosen)
 }
 
 /// P(U ≥ u) by the normal approximation.
@@ -181,6 +215,32 @@ mod tests {
         assert!((p * orders / 2.0 - 1.0).abs() < 1e-13, "{p}");
     }
 
+    #[test]
+    fn ties_are_counted_as_they_are() {
+        // Three equal values wholly above three: 2 / C(6, 3). The approximation has 0.0369.
+        let (low, high) = ([0.2; 3], [0.3; 3]);
+        assert_eq!(p(&low, &high, Method::Permutation), Ok(0.1));
+        assert!(p(&low, &high, Method::Auto).unwrap() < 0.05);
+        // One of C(7, 3) choices has so large a sum, 18 of 5.5, 5.5 and 7.
+        let (x, y) = ([38.0, 38.0, 39.0], [30.0, 30.0, 31.0, 31.0]);
+        assert_eq!(p(&x, &y, Method::Permutation), Ok(2.0 / 35.0));
+        assert_eq!(p(&[3.0], &[3.0; 4], Method::Permutation), Ok(1.0));
+        let many = vec![0.0; 51];
+        assert!(matches!(p(&many, &[1.0], Method::Permutation), Err(Undefined::TooLarge { .. })));
+    }
+
+    #[test]
+    fn arrangements_without_ties_are_those_of_the_exact_distribution() {
+        for (n1, n2) in [(1, 1), (4, 7), (8, 8), (25, 25), (3, 47)] {
+            for shift in 0..n1 {
+                let x: Vec<f64> = (0..n1).map(|i| f64::from(i * 3 + shift)).collect();
+                let y: Vec<f64> = (0..n2).map(|i| f64::from(i * 2) + 0.5).collect();
+                let (exact, counted) = (p(&x, &y, Method::Exact), p(&x, &y, Method::Permutation));
+                assert!((counted.unwrap() / exact.unwrap() - 1.0).abs() < 1e-14, "{n1} {n2} {shift}");
+            }
+        }
+    }
+
     fn sample() -> impl Strategy<Value = Vec<f64>> {
         prop::collection::vec((-20i32..20).prop_map(|v| f64::from(v) / 4.0), 1..14)
     }
@@ -199,6 +259,28 @@ mod tests {
             let (less, greater) = (both(&x, &y, Alternative::Less), both(&y, &x, Alternative::Greater));
             prop_assert!((less.p - greater.p).abs() < 1e-14);
             prop_assert!((0.0..=1.0).contains(&there.p));
+        }
+
+        #[test]
+        fn arrangements_agree_with_trying_them(
+            x in prop::collection::vec((0i32..6).prop_map(f64::from), 1..6),
+            y in prop::collection::vec((0i32..6).prop_map(f64::from), 1..6),
+        ) {
+            let ranks = Ranks::of(&[&x[..], &y].concat()).ranks;
+            let sum = |choice: u32| -> f64 {
+                ranks.iter().enumerate().filter(|(i, _)| choice >> i & 1 == 1).map(|(_, rank)| rank).sum()
+            };
+            let choices: Vec<u32> =
+                (0..1 << ranks.len()).filter(|choice: &u32| choice.count_ones() as usize == x.len()).collect();
+            let observed = sum((1 << x.len()) - 1);
+            let share = |wanted: &dyn Fn(f64) -> bool| {
+                choices.iter().filter(|choice| wanted(sum(**choice))).count() as f64 / choices.len() as f64
+            };
+            let (lower, upper) = (share(&|sum| sum <= observed), share(&|sum| sum >= observed));
+            let of = |alternative| mann_whitney(&x, &y, alternative, Method::Permutation, true).unwrap().p;
+            prop_assert!((of(Alternative::Less) - lower).abs() < 1e-12);
+            prop_assert!((of(Alternative::Greater) - upper).abs() < 1e-12);
+            prop_assert!((of(Alternative::TwoSided) - (2.0 * lower.min(upper)).min(1.0)).abs() < 1e-12);
         }
 
         #[test]

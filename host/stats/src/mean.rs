@@ -62,9 +62,7 @@ impl MeanDifference {
         let moments = Moments::of(&differences)?;
         let n = moments.n as f64;
         let standard_error = moments.sd.unwrap_or_default() / n.sqrt();
-        // Differences of equal values that differ by rounding have no spread either.
-        let scale = x.iter().chain(y).fold(0.0f64, |most, value| most.max(value.abs()));
-        if standard_error <= 4.0 * f64::EPSILON * scale {
+        if is_rounding(standard_error, x, y) {
             return Err(Undefined::NoSpread { what: "the list of differences" });
         }
         Ok(Self { difference: moments.mean, standard_error, freedom: n - 1.0 })
@@ -78,14 +76,15 @@ impl MeanDifference {
     pub fn of_samples(x: &[f64], y: &[f64]) -> Result<Self> {
         at_least("the first sample", x.len(), 2)?;
         at_least("the second sample", y.len(), 2)?;
-        let (x, y) = (Moments::of(x)?, Moments::of(y)?);
+        let (mx, my) = (Moments::of(x)?, Moments::of(y)?);
         let variance = |m: &Moments| m.sd.unwrap_or_default().powi(2) / m.n as f64;
-        let (vx, vy) = (variance(&x), variance(&y));
-        if vx + vy <= 0.0 {
+        let (vx, vy) = (variance(&mx), variance(&my));
+        let standard_error = (vx + vy).sqrt();
+        if is_rounding(standard_error, x, y) {
             return Err(Undefined::NoSpread { what: "the two samples, each for itself," });
         }
-        let freedom = (vx + vy).powi(2) / (vx * vx / (x.n as f64 - 1.0) + vy * vy / (y.n as f64 - 1.0));
-        Ok(Self { difference: x.mean - y.mean, standard_error: (vx + vy).sqrt(), freedom })
+        let freedom = (vx + vy).powi(2) / (vx * vx / (mx.n as f64 - 1.0) + vy * vy / (my.n as f64 - 1.0));
+        Ok(Self { difference: mx.mean - my.mean, standard_error, freedom })
     }
 
     /// The interval at `level`, such as 0.95.
@@ -119,6 +118,32 @@ impl MeanDifference {
     }
 }
 
+/// The deviation of one value that independent samples have in common, as Student's t pools it.
+///
+/// # Errors
+///
+/// If a sample is empty, both together have fewer than three values, a value is not finite, or neither
+/// sample varies.
+pub(crate) fn pooled(x: &[f64], y: &[f64]) -> Result<f64> {
+    at_least("the two samples together", x.len() + y.len(), 3)?;
+    let squares = |values: &[f64]| -> Result<f64> {
+        Ok(Moments::of(values)?.sd.unwrap_or_default().powi(2) * (values.len() as f64 - 1.0))
+    };
+    let n = (x.len() + y.len()) as f64;
+    let sd = ((squares(x)? + squares(y)?) / (n - 2.0)).sqrt();
+    if is_rounding(sd / n.sqrt(), x, y) {
+        return Err(Undefined::NoSpread { what: "the two samples, each for itself," });
+    }
+    Ok(sd)
+}
+
+/// Whether a standard error is no more than what rounding makes of values such as these: the mean of equal
+/// numbers may differ from them by a last digit.
+fn is_rounding(standard_error: f64, x: &[f64], y: &[f64]) -> bool {
+    let scale = x.iter().chain(y).fold(0.0f64, |most, value| most.max(value.abs()));
+    standard_error <= 4.0 * f64::EPSILON * scale
+}
+
 /// What two one-sided tests found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Equivalence {
@@ -144,6 +169,14 @@ mod tests {
         assert!(matches!(constant, Err(Undefined::NoSpread { .. })), "rounding is no spread: {constant:?}");
         let still = MeanDifference::of_samples(&[1.0, 1.0], &[2.0, 2.0]);
         assert!(matches!(still, Err(Undefined::NoSpread { .. })));
+        // Three times 36/94 has a mean that is not 36/94.
+        let (x, y) = ([36.0 / 94.0; 3], [35.0 / 94.0; 3]);
+        assert!(Moments::of(&x).unwrap().sd.unwrap() > 0.0);
+        assert!(matches!(MeanDifference::of_samples(&x, &y), Err(Undefined::NoSpread { .. })));
+        assert!(matches!(pooled(&x, &y), Err(Undefined::NoSpread { .. })));
+        assert!(MeanDifference::of_samples(&x, &[0.1, 0.2]).is_ok(), "one that varies is enough");
+        // (0 + 2) / (1 + 3 − 2)
+        assert_eq!(pooled(&[5.0], &[1.0, 2.0, 3.0]), Ok(1.0));
         assert!(matches!(MeanDifference::of_pairs(&[1.0], &[2.0]), Err(Undefined::TooFew { .. })));
         assert!(matches!(Moments::of(&[f64::INFINITY]), Err(Undefined::NotFinite { .. })));
         assert_eq!(Moments::of(&[2.0]).unwrap().sd, None);

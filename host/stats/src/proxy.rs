@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::{
     Alternative, Result, Undefined,
-    bootstrap::{Settings, bootstrap},
+    bootstrap::{LEAST, Settings, bootstrap},
     correlation::{Correlation, kendall, spearman},
-    error::paired,
+    error::{paired, share},
 };
 
 /// Structures with what is known of them before training, and what training gave.
@@ -29,7 +29,8 @@ pub struct Association {
     pub rho: f64,
     /// Interval by Fisher's transformation; none if ρ is ±1 or there are too few structures.
     pub interval: Option<[f64; 2]>,
-    /// Percentile interval of the bootstrap over structures; none if ρ is undefined too often.
+    /// Percentile interval of the bootstrap over structures; none if there are no resamples, or ρ is
+    /// undefined in too many.
     pub bootstrap: Option<[f64; 2]>,
     /// The p of "no association".
     pub p: Option<f64>,
@@ -54,12 +55,15 @@ pub struct Worth {
     pub why: Option<String>,
 }
 
-/// Correlates every proxy, and every size, with the results of training and with the sizes.
+/// Correlates every proxy, and every size, with the results of training and with the sizes. Without
+/// resamples, there are no intervals of the bootstrap.
 ///
 /// # Errors
 ///
-/// If columns differ in length.
+/// If columns differ in length, `level` is not between 0 and 1, or there are some resamples but fewer than
+/// [`LEAST`].
 pub fn check(structures: &Structures, level: f64, settings: Settings) -> Result<Vec<Worth>> {
+    valid(level, settings)?;
     let n = structures.trained.len();
     for column in structures.proxies.values() {
         paired(column.len(), n)?;
@@ -71,6 +75,17 @@ pub fn check(structures: &Structures, level: f64, settings: Settings) -> Result<
     let sizes = sizes.map(|(name, values)| (name, values.iter().copied().map(Some).collect::<Vec<_>>()));
     let proxies = structures.proxies.iter().map(|(name, values)| (name, values.clone()));
     Ok(proxies.chain(sizes).map(|(name, values)| worth(structures, name, &values, level, settings)).collect())
+}
+
+/// Checks what all intervals depend on: wrong settings are no property of a proxy.
+fn valid(level: f64, settings: Settings) -> Result<()> {
+    share("the level", level)?;
+    if (1..LEAST).contains(&settings.resamples) {
+        let value = settings.resamples as f64;
+        let name = "the number of resamples";
+        return Err(Undefined::Parameter { name, value, allowed: "0, or at least 1000" });
+    }
+    Ok(())
 }
 
 fn worth(
@@ -101,28 +116,35 @@ fn worth(
 ///
 /// # Errors
 ///
-/// As [`spearman`].
+/// As [`spearman`], and if `level` or `settings` are none that [`check`] takes.
 pub fn association(x: &[f64], y: &[f64], level: f64, settings: Settings) -> Result<Association> {
+    valid(level, settings)?;
     let rho: Correlation = spearman(x, y, Alternative::TwoSided)?;
     let tau = kendall(x, y, Alternative::TwoSided)?;
-    crate::error::share("the level", level)?;
+    Ok(Association {
+        rho: rho.coefficient,
+        interval: rho.interval(level).ok(),
+        bootstrap: drawn(x, y, level, settings)?,
+        p: rho.p,
+        tau: tau.coefficient,
+    })
+}
+
+/// The percentile interval of ρ over structures, if it is wanted and ρ is defined often enough.
+fn drawn(x: &[f64], y: &[f64], level: f64, settings: Settings) -> Result<Option<[f64; 2]>> {
+    if settings.resamples == 0 {
+        return Ok(None);
+    }
     let structures: Vec<Vec<usize>> = (0..x.len()).map(|i| vec![i]).collect();
     let drawn = bootstrap(&structures, settings, |rows| {
         let of = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<_>>();
         spearman(&of(x), &of(y), Alternative::TwoSided).ok().map(|found| found.coefficient)
     });
-    let drawn = match drawn.and_then(|drawn| drawn.percentile(level)) {
-        Ok(interval) => Some(interval),
-        Err(Undefined::Resamples { .. }) => None,
-        Err(other) => return Err(other),
-    };
-    Ok(Association {
-        rho: rho.coefficient,
-        interval: rho.interval(level).ok(),
-        bootstrap: drawn,
-        p: rho.p,
-        tau: tau.coefficient,
-    })
+    match drawn.and_then(|drawn| drawn.percentile(level)) {
+        Ok(interval) => Ok(Some(interval)),
+        Err(Undefined::Resamples { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 /// Spearman's partial correlation of x and y given z; none if one determines another.
@@ -176,6 +198,23 @@ mod tests {
         let constant = of("constant");
         assert!(constant.trained.is_none() && constant.why.as_ref().unwrap().contains("no spread"));
         assert!(of("params").trained.is_some() && of("params").sizes.is_empty());
+    }
+
+    #[test]
+    fn settings_of_intervals_blank_no_correlation() {
+        let drawn = check(&structures(), 0.95, Settings::default()).unwrap();
+        let bare = check(&structures(), 0.95, Settings { resamples: 0, seed: 0 }).unwrap();
+        for (drawn, bare) in drawn.iter().zip(&bare) {
+            let without =
+                |with: Option<Association>| with.map(|with| Association { bootstrap: None, ..with });
+            assert_eq!(without(drawn.trained), bare.trained);
+            assert_eq!(drawn.trained.is_some(), drawn.trained.and_then(|with| with.bootstrap).is_some());
+        }
+        for (level, resamples) in [(0.95, 1), (0.95, LEAST - 1), (1.0, 2000), (f64::NAN, 0)] {
+            let wrong = check(&structures(), level, Settings { resamples, seed: 0 });
+            assert!(matches!(wrong, Err(Undefined::Parameter { .. })), "{level} {resamples}: {wrong:?}");
+        }
+        assert!(check(&structures(), 0.95, Settings { resamples: LEAST, seed: 0 }).is_ok());
     }
 
     #[test]

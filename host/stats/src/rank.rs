@@ -29,6 +29,11 @@ impl Ranks {
         Self { ranks, groups }
     }
 
+    /// Twice the ranks, which are whole numbers.
+    pub(crate) fn doubled(&self) -> Vec<usize> {
+        self.ranks.iter().map(|rank| (2.0 * rank) as usize).collect()
+    }
+
     /// Whether two values are equal.
     pub fn has_ties(&self) -> bool {
         self.groups.iter().any(|&size| size > 1)
@@ -49,6 +54,7 @@ mod tests {
         let ranks = Ranks::of(&[3.0, -0.0, 3.0, 0.0, f64::INFINITY, 3.0]);
         assert_eq!(ranks.ranks, [4.0, 1.5, 4.0, 1.5, 6.0, 4.0]);
         assert_eq!(ranks.groups, [2, 3, 1]);
+        assert_eq!(ranks.doubled(), [8, 3, 8, 3, 12, 8]);
         assert!(ranks.has_ties());
         assert_eq!(ranks.tie_term(), 6.0 + 24.0);
         assert!(!Ranks::of(&[2.0, 1.0]).has_ties());

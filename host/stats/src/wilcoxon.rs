@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     Alternative, Method, Result, Undefined,
-    distribution::normal_p,
+    distribution::{Tails, normal_p},
     error::{at_least, ordered, paired},
     rank::Ranks,
 };
@@ -13,7 +13,7 @@ use crate::{
 const AUTO_LIMIT: usize = 50;
 /// Up to this many pairs, [`Method::Auto`] counts all signs of tied differences (SciPy's limit).
 const SIGNS_LIMIT: usize = 13;
-/// Most signs that a count of the exact distribution may have.
+/// Most differences whose signs are counted.
 const EXACT_LIMIT: usize = 1000;
 
 /// What becomes of pairs without a difference.
@@ -77,13 +77,14 @@ pub struct Settings {
 /// # Errors
 ///
 /// If there is no difference, or a NaN; if the normal approximation is wanted and all differences are
-/// zero; if the exact distribution is wanted for more than 1000 differences.
+/// zero; if signs are to be counted of more than 1000 differences.
 pub fn wilcoxon(differences: &[f64], settings: Settings) -> Result<Wilcoxon> {
     at_least("the list of differences", differences.len(), 1)?;
     ordered("the differences", differences)?;
     let ranked = Ranked::of(differences, settings.zeros);
     let method = match settings.method {
         Method::Exact => Distribution::Exact,
+        Method::Permutation => Distribution::Signs,
         Method::Asymptotic => Distribution::Asymptotic,
         Method::Auto if differences.len() > AUTO_LIMIT => Distribution::Asymptotic,
         Method::Auto if ranked.zeros == 0 && !ranked.ranks.has_ties() => Distribution::Exact,
@@ -92,7 +93,7 @@ pub fn wilcoxon(differences: &[f64], settings: Settings) -> Result<Wilcoxon> {
     };
     let p = match method {
         Distribution::Exact => ranked.exact(settings.alternative)?,
-        Distribution::Signs => ranked.signs(settings.alternative),
+        Distribution::Signs => ranked.signs(settings.alternative)?,
         Distribution::Asymptotic => ranked.asymptotic(settings)?,
     };
     Ok(Wilcoxon { plus: ranked.plus, minus: ranked.minus, p, method, zeros: ranked.zeros })
@@ -138,23 +139,28 @@ impl Ranked {
     /// From the distribution of the sum of the ranks 1…n with random signs. A sum between whole numbers
     /// counts for both neighbours.
     fn exact(&self, alternative: Alternative) -> Result<f64> {
-        let n = self.differences.len();
-        if n > EXACT_LIMIT {
-            return Err(Undefined::TooLarge { left: n, right: n });
-        }
+        let n = self.countable()?;
         let shares = sum_shares(&(1..=n).collect::<Vec<_>>());
         let tails = Tails::of(&shares, self.plus.floor() as usize, self.plus.ceil() as usize);
         Ok(tails.p(alternative))
     }
 
     /// From all signs of these very differences.
-    fn signs(&self, alternative: Alternative) -> f64 {
-        // Ranks are multiples of a half.
-        let moving = self.differences.iter().zip(&self.ranks.ranks).filter(|(d, _)| **d != 0.0);
-        let doubled: Vec<usize> = moving.map(|(_, rank)| (2.0 * rank) as usize).collect();
-        let positive = self.differences.iter().zip(&self.ranks.ranks).filter(|(d, _)| **d > 0.0);
-        let sum: usize = positive.map(|(_, rank)| (2.0 * rank) as usize).sum();
-        Tails::of(&sum_shares(&doubled), sum, sum).p(alternative)
+    fn signs(&self, alternative: Alternative) -> Result<f64> {
+        self.countable()?;
+        let doubled = self.ranks.doubled();
+        let of = |wanted: fn(f64) -> bool| {
+            self.differences.iter().zip(&doubled).filter(move |(d, _)| wanted(**d)).map(|(_, rank)| *rank)
+        };
+        let moving: Vec<usize> = of(|d| d != 0.0).collect();
+        let sum = of(|d| d > 0.0).sum();
+        Ok(Tails::of(&sum_shares(&moving), sum, sum).p(alternative))
+    }
+
+    /// The number of differences, if it is not too large to count their signs.
+    fn countable(&self) -> Result<usize> {
+        let n = self.differences.len();
+        if n > EXACT_LIMIT { Err(Undefined::TooLarge { left: n, right: n }) } else { Ok(n) }
     }
 
     fn asymptotic(&self, settings: Settings) -> Result<f64> {
@@ -200,27 +206,6 @@ fn sum_shares(ranks: &[usize]) -> Vec<f64> {
     shares
 }
 
-/// The tails of a distribution at an observed sum.
-struct Tails {
-    lower: f64,
-    upper: f64,
-}
-
-impl Tails {
-    /// P(S ≥ `from`) and P(S ≤ `to`).
-    fn of(shares: &[f64], from: usize, to: usize) -> Self {
-        Self { lower: shares[..=to].iter().sum(), upper: shares[from..].iter().sum() }
-    }
-
-    fn p(&self, alternative: Alternative) -> f64 {
-        match alternative {
-            Alternative::TwoSided => (2.0 * self.lower.min(self.upper)).min(1.0),
-            Alternative::Less => self.lower.min(1.0),
-            Alternative::Greater => self.upper.min(1.0),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -245,6 +230,18 @@ mod tests {
         assert!(matches!(wilcoxon_pairs(&[1.0], &[], asymptotic), Err(Undefined::Unpaired { .. })));
     }
 
+    #[test]
+    fn ties_of_more_pairs_than_scipy_counts_are_counted_if_that_is_wanted() {
+        // Fifteen equal differences, twelve of them positive: a sign test. 2 (1 + 15 + 105 + 455) / 2¹⁵.
+        let mut values = [1.0; 15];
+        values[..3].fill(-1.0);
+        let counted = Settings { method: Method::Permutation, ..Settings::default() };
+        let test = wilcoxon(&values, counted).unwrap();
+        assert_eq!((test.method, test.p), (Distribution::Signs, 1152.0 / 32768.0));
+        assert!(wilcoxon(&values, Settings::default()).unwrap().p < test.p, "the approximation");
+        assert!(matches!(wilcoxon(&[1.0; 1001], counted), Err(Undefined::TooLarge { .. })));
+    }
+
     proptest! {
         #[test]
         fn turning_all_differences_mirrors_the_test(
@@ -266,7 +263,9 @@ mod tests {
 
         #[test]
         fn all_signs_agree_with_trying_them(values in prop::collection::vec((-4i32..5).prop_map(f64::from), 1..10)) {
-            let test = wilcoxon(&values, Settings::default()).unwrap();
+            let of = |method| wilcoxon(&values, Settings { method, ..Settings::default() }).unwrap();
+            let test = of(Method::Auto);
+            prop_assert!((test.p - of(Method::Permutation).p).abs() < 1e-12);
             let kept: Vec<f64> = values.iter().copied().filter(|d| *d != 0.0).collect();
             let ranks = Ranks::of(&kept.iter().map(|d| d.abs()).collect::<Vec<_>>()).ranks;
             let all = 1u32 << kept.len();

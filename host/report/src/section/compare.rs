@@ -65,11 +65,14 @@ fn sentence(comparison: &Comparison) -> String {
     let by = difference.map(|d| format!(" by {}", number::fixed(d.abs(), 3))).unwrap_or_default();
     let side = if difference.is_some_and(|d| d < 0.0) { "below" } else { "above" };
     let metric = number::metric(metric);
+    let note = comparison.note.as_deref();
+    // Such as that the ranks, from which p comes, favour the other side.
+    let limits = note.map(|note| format!("; {note}")).unwrap_or_default();
     match p(comparison) {
-        Some(p) if p < LEVEL => format!("{metric}: {a} is {side} {b}{by} (p {}).", equals(p)),
-        Some(p) => format!("{metric}: {a} and {b} cannot be told apart (p {}).", equals(p)),
+        Some(p) if p < LEVEL => format!("{metric}: {a} is {side} {b}{by} (p {}){limits}.", equals(p)),
+        Some(p) => format!("{metric}: {a} and {b} cannot be told apart (p {}){limits}.", equals(p)),
         None => {
-            let why = comparison.note.as_deref().unwrap_or("no test was computed");
+            let why = note.unwrap_or("no test was computed");
             format!("{metric}: nothing can be said of {a} and {b}: {why}.")
         }
     }
@@ -195,6 +198,11 @@ mod tests {
             sentence(&pair(Some(0.1), Some(0.02), Some(0.12))),
             "macro F1: a and b cannot be told apart (p = 0.120).",
             "the adjusted value counts"
+        );
+        let note = Some("the ranks favour b and the means a".to_owned());
+        assert_eq!(
+            sentence(&Comparison { note, ..pair(Some(0.1), Some(0.01), None) }),
+            "macro F1: a is above b by 0.100 (p = 0.010); the ranks favour b and the means a."
         );
         assert!(sentence(&pair(None, None, None)).contains("nothing can be said"));
     }
