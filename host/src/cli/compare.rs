@@ -42,7 +42,11 @@ pub(super) fn command(args: &CompareArgs, context: &Context) -> Result<Exit> {
     };
     let shown = Shown::new(collected.metric, report, &plan, collected.trivial, test_part, collected.notes);
     shown.print(context)?;
-    Ok(exit(&shown.report, &plan, args.plan.require_better))
+    match exit(&shown.report, &plan, args.plan.require_better) {
+        // A method without a result is not better than the baseline.
+        Exit::Ok if args.plan.require_better && !collected.without.is_empty() => Ok(Exit::No),
+        ended => Ok(ended),
+    }
 }
 
 fn on_test_part(

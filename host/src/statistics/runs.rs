@@ -53,6 +53,8 @@ pub struct Collected {
     pub higher_is_better: bool,
     /// One per method, in the order of the first trials.
     pub samples: Vec<Sample>,
+    /// Methods that have trials and no result.
+    pub without: Vec<String>,
     /// Trivial predictors of the first run that has them.
     pub trivial: Vec<Trivial>,
     /// The trials behind the samples.
@@ -156,7 +158,9 @@ pub fn collect(runs: &[(RunDir, Digest)], wanted: Option<&str>, label: Label) ->
         .flat_map(|(_, run)| &run.outputs)
         .find(|info| info.name == metric && !info.per_label)
         .map_or(Direction::Higher, |info| info.direction);
+    let has_none = |method: &&String| samples.iter().all(|sample| sample.method != **method);
     Ok(Collected {
+        without: without.keys().filter(has_none).cloned().collect(),
         higher_is_better: direction == Direction::Higher,
         trivial: trivial(runs, &metric),
         metric,

@@ -52,7 +52,7 @@ pub(super) fn proxies(study: &StudyConfig, made: &[&Made]) -> Vec<Worth> {
     let states = made.iter().map(|made| &made.state);
     let structures = structures_by(states, &study.select.metric);
     let settings = Settings { resamples: RESAMPLES, seed: 0 };
-    // Columns of one table have one length, which is all that could be refused.
+    // Columns of one table have one length and the settings are sound, which is all that could be refused.
     proxy::check(&structures, LEVEL, settings).unwrap_or_default()
 }
 

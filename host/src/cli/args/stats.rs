@@ -142,7 +142,7 @@ pub struct ProxyCheckArgs {
     /// Level of intervals.
     #[arg(long, env = "NASHOST_LEVEL", default_value_t = 0.95)]
     pub level: f64,
-    /// Resamples of the structures.
+    /// Resamples of the structures, 1000 at least; 0 leaves their interval out.
     #[arg(long, env = "NASHOST_RESAMPLES", default_value_t = 2000, value_name = "N")]
     pub resamples: usize,
     /// Seed of the resamples.
