@@ -17,6 +17,9 @@ pub struct Cancelled;
 
 /// Fails if the host wants the plugin to stop now. Call it once per batch or step.
 ///
+/// A run that is being stopped waits for the calls in progress: what is answered within some ten seconds
+/// is kept. Then this fails, and a process with a call that has not come back within a minute is ended.
+///
 /// Outside a host, as in a unit test of the plugin, it never fails.
 ///
 /// # Errors
@@ -30,13 +33,16 @@ pub fn check_cancelled() -> Result<(), Cancelled> {
 }
 
 /// Reports progress inside a long call; `total` is 0 if unknown. Does nothing outside a host.
+///
+/// Call it every few seconds: a process that neither answers nor reports anything for `run.stall` is taken
+/// to be stuck, and ended.
 pub fn progress(step: u64, total: u64) {
     if let Some(host) = HOST.get() {
         host.progress(step, total);
     }
 }
 
-/// Reports a named number to the run's log. Does nothing outside a host.
+/// Reports a named number to the run's log, which counts as progress. Does nothing outside a host.
 pub fn metric(name: &str, step: u64, value: f64) {
     if let Some(host) = HOST.get() {
         host.metric(name, step, value);

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -28,7 +28,17 @@ const EVIL: &str = "run -s arch.plugin=evil-architecture -s arch.die_in=graph -s
                     -s train.resolution=16 -s train.epochs=1 -s eval.bootstrap=20 --device cpu";
 
 fn spawn(sandbox: &Sandbox, line: &str) -> Child {
-    let mut command = process();
+    start(sandbox, line, &mut process())
+}
+
+/// Starts `line` with the shipped plugins and `file` as the plugin `name`, in place of a shipped one.
+fn spawn_with(sandbox: &Sandbox, line: &str, name: &str, file: &Path) -> Child {
+    let shipped = nashost_tests::SHIPPED.into_iter().filter(|shipped| *shipped != name).map(library);
+    let plugins = std::env::join_paths(shipped.chain([file.to_owned()])).unwrap();
+    start(sandbox, line, process().env("NASHOST_PLUGIN_PATH", plugins))
+}
+
+fn start(sandbox: &Sandbox, line: &str, command: &mut Command) -> Child {
     command.current_dir(sandbox.path("")).args(line.split_whitespace());
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
@@ -127,30 +137,39 @@ fn weights(run: &Run) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-#[test]
-fn a_worker_that_is_killed_costs_one_attempt() {
-    let sandbox = Sandbox::default();
-    let mut child = spawn(&sandbox, RUN);
-    wait_for(&sandbox, &mut child, |events| events.contains("\"event\":\"epoch\""));
-    let driver = child.id().to_string();
+/// Sends the worker of `driver` a signal.
+fn signal_worker(driver: &Child, signal: &str) {
+    let driver = driver.id().to_string();
     let worker = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
         let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned();
         (parent == driver).then(|| entry.file_name().to_str().unwrap().to_owned())
     });
-    assert_cmd::Command::new("kill").args(["-KILL", &worker.unwrap()]).assert().success();
-    assert!(child.wait().unwrap().success());
-    let run = sandbox.latest();
-    assert_eq!(run.column("trials.csv", "state"), ["done"; 4]);
-    let attempts: u32 = run.column("trials.csv", "attempt").iter().map(|n| n.parse::<u32>().unwrap()).sum();
-    assert_eq!(attempts, 5, "one attempt was lost");
-    let failed: Vec<Value> = events(&run)
-        .into_iter()
-        .filter(|event| event["event"]["report"]["event"] == "failed")
-        .map(|event| event["event"]["report"].clone())
-        .collect();
-    assert_eq!(failed.len(), 1);
-    assert!(failed[0]["message"].as_str().unwrap().contains("SIGKILL"), "{failed:?}");
+    assert_cmd::Command::new("kill").args([signal, &worker.unwrap()]).assert().success();
+}
+
+/// What the failed attempts of a run say.
+fn failures(run: &Run) -> Vec<String> {
+    let events = events(run).into_iter().map(|event| event["event"]["report"].clone());
+    let failed = events.filter(|report| report["event"] == "failed");
+    failed.map(|report| report["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_worker_that_is_sent_a_signal_costs_one_attempt() {
+    for (signal, words) in [("-KILL", "SIGKILL"), ("-TERM", "had not asked it to")] {
+        let sandbox = Sandbox::default();
+        let mut child = spawn(&sandbox, RUN);
+        wait_for(&sandbox, &mut child, |events| events.contains("\"event\":\"epoch\""));
+        signal_worker(&child, signal);
+        assert!(child.wait().unwrap().success(), "{signal}");
+        let run = sandbox.latest();
+        assert_eq!(run.column("trials.csv", "state"), ["done"; 4], "{signal}");
+        let attempts = run.column("trials.csv", "attempt").into_iter().map(|n| n.parse::<u32>().unwrap());
+        assert_eq!(attempts.sum::<u32>(), 5, "{signal}: one attempt was lost");
+        let failures = failures(&run);
+        assert!(failures.len() == 1 && failures[0].contains(words), "{signal}: {failures:?}");
+    }
 }
 
 #[test]
@@ -204,6 +223,48 @@ fn what_a_plugin_breaks_ends_in_its_own_state_with_its_last_words() {
 }
 
 #[test]
+fn a_plugin_in_a_long_call_is_not_stuck_while_it_tells_of_progress_and_stops_when_it_is_asked() {
+    let sandbox = Sandbox::default();
+    let line = "run -s arch.plugin=superres -s search.plugin=evil-strategy -s search.wait_for_cancel=true \
+                -s score.plugin=params -s data.size=48 -s train.resolution=16 -s eval.bootstrap=20 \
+                -s run.stall=2s -s run.attempts=1 --device cpu";
+    let mut child = spawn_with(&sandbox, line, "evil_plugin", &library("evil_plugin"));
+    wait_for(&sandbox, &mut child, |events| events.contains("search-started"));
+    // Several times as long as it may make no progress.
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(child.try_wait().unwrap().is_none(), "it was taken to be stuck");
+    assert_cmd::Command::new("kill").args(["-INT", &child.id().to_string()]).assert().success();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let log = String::from_utf8(sandbox.latest().bytes("log/search.log")).unwrap();
+    assert!(log.contains("asked to stop in ask"), "{log}");
+}
+
+#[test]
+fn a_plugin_that_was_rebuilt_stops_the_run_and_fails_no_trial() {
+    let sandbox = Sandbox::default();
+    let (file, other) = (sandbox.path("libnashost_superres.so"), sandbox.path("other"));
+    fs::copy(library("nashost_superres"), &file).unwrap();
+    let original = fs::read(&file).unwrap();
+    let rebuild = |bytes: &[u8]| {
+        // What is mapped stays as it is.
+        fs::write(&other, bytes).unwrap();
+        fs::rename(&other, &file).unwrap();
+    };
+    let mut child = spawn_with(&sandbox, RUN, "nashost_superres", &file);
+    wait_for(&sandbox, &mut child, |events| events.contains("\"event\":\"epoch\""));
+    rebuild(&[&original[..], b"x"].concat());
+    signal_worker(&child, "-KILL");
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    let run = sandbox.latest();
+    let failures = failures(&run);
+    assert!(failures.len() == 1 && failures[0].contains("SIGKILL"), "{failures:?}");
+    assert!(run.file("RUNNING").exists());
+    rebuild(&original);
+    assert!(spawn_with(&sandbox, "resume", "nashost_superres", &file).wait().unwrap().success());
+    assert_eq!(run.column("trials.csv", "state"), ["done"; 4]);
+}
+
+#[test]
 fn what_changed_is_named_and_refused_unless_it_is_allowed() {
     let sandbox = Sandbox::default();
     let mut child = spawn(&sandbox, RUN);
@@ -218,6 +279,31 @@ fn what_changed_is_named_and_refused_unless_it_is_allowed() {
     let resumed =
         events(&sandbox.latest()).into_iter().find(|e| e["event"]["type"] == "run-resumed").unwrap();
     assert_eq!(resumed["event"]["changes"], serde_json::json!(["eval.bootstrap: 20 → 10"]));
+}
+
+#[test]
+fn a_resume_that_is_refused_changes_nothing_and_a_retry_belongs_to_the_new_session() {
+    let sandbox = Sandbox::default();
+    let segfault = format!("{EVIL} -s arch.death=segfault -s run.attempts=1");
+    evil(&sandbox, &segfault).assert().code(7);
+    let run = sandbox.latest();
+    let (failed, record) = (run.bytes("FAILED"), run.bytes("events.jsonl"));
+    let unknown_key = evil(&sandbox, "resume --retry-failed -s bogus=1");
+    let changed = evil(&sandbox, "resume --retry-failed -s train.lr=0.5");
+    let missing_plugin = sandbox.nashost("resume --retry-failed");
+    for (mut command, code) in [(unknown_key, "E0203"), (changed, "E0805"), (missing_plugin, "E0401")] {
+        command.assert().failure().stderr(contains(code));
+        assert_eq!(run.bytes("FAILED"), failed, "{code}");
+        assert!(!run.file("RUNNING").exists() && run.bytes("events.jsonl") == record, "{code}");
+    }
+    evil(&sandbox, "resume --retry-failed").assert().code(7);
+    let kinds: Vec<Value> = events(&run)
+        .into_iter()
+        .skip(record.split(|byte| *byte == b'\n').count() - 1)
+        .map(|event| event["event"]["type"].clone())
+        .collect();
+    assert_eq!(kinds[..2], ["run-resumed", "trial-queued"], "{kinds:?}");
+    assert_eq!(run.column("trials.csv", "attempt"), ["2"]);
 }
 
 #[test]

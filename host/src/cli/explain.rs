@@ -118,7 +118,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0803", "a network cannot be built", "The graph of the architecture is not valid, or libtorch refused it. The message names the node."),
     ("E0804", "every trial failed", "`nashost show` tells why each of them did."),
     ("E0805", "the run is not what it was", "A run is taken up with the configuration, plugins, data and split that it began with, so that its results belong together. Every difference is listed with both values. Restore it, or name what may differ with `--allow-change`; the record says so then."),
-    ("E0806", "a plugin was replaced during a run", "The driver and its workers must have the same plugins, and a file changed between the start of the one and the other. `nashost resume` tells what differs."),
+    ("E0806", "a plugin was replaced during a run", "The driver and its workers must have the same plugins, and a file changed between the start of the one and the other. The run stops, and no trial is given up for it. `nashost resume` tells what differs."),
     ("E0810", "search workers ended early", "This is a bug of nashost; please report it."),
     ("E0811", "the run was stopped", "By Ctrl-C or a signal. Everything that was finished is recorded."),
     ("E0812", "the search found nothing", "No structure kept the budgets or could be scored. Loosen `search.budget` or raise the number of evaluations."),

@@ -8,22 +8,19 @@ use super::{
 use crate::{
     device,
     error::{Exit, Result},
-    pipeline::{self, Allowed},
-    run::{Ending, events::RunEvent},
+    pipeline::{self, Allowed, TakeUp},
 };
 
 /// Goes on with a run.
 pub(super) fn command(args: &ResumeArgs, context: &Context) -> Result<Exit> {
     let dir = context.open_run(&args.run, &args.out)?;
-    let mut recorder = pipeline::reopen(dir.clone())?;
+    let recorder = pipeline::reopen(dir.clone())?;
     let (_, before) = context.resolve_run(&dir, &ConfigArgs::default())?;
     let (registry, after) = context.resolve_run(&dir, &args.config())?;
     let attempts = after.config.run.attempts;
     let state = recorder.state();
-    let failed: Vec<_> =
-        state.trials.values().filter(|t| t.failure().is_some() && !t.is_open(attempts)).collect();
-    let is_done = matches!(state.finished, Some((_, Ending::Done, _)));
-    if is_done && (failed.is_empty() || !args.retry_failed) {
+    let failed = state.given_up(attempts).count();
+    if state.is_complete(attempts) && (failed == 0 || !args.retry_failed) {
         recorder.close()?;
         context.out.note(&format!("run {}: nothing is left to do", dir.short_id()));
         return Ok(Exit::Ok);
@@ -36,22 +33,15 @@ pub(super) fn command(args: &ResumeArgs, context: &Context) -> Result<Exit> {
         changes.push(format!("device: {} → {}", started.device, device.name));
     }
     let done = state.trials.values().filter(|trial| trial.test().is_some()).count();
-    let given_up = if args.retry_failed { 0 } else { failed.len() };
+    let given_up = if args.retry_failed { 0 } else { failed };
     context.out.note(&format!(
         "run {}: {done} trials done, {given_up} given up, {} to do",
         dir.short_id(),
         state.trials.len() - done - given_up
     ));
-    if args.retry_failed {
-        let again: Vec<RunEvent> =
-            failed.iter().map(|trial| RunEvent::again(&trial.request, &trial.architecture)).collect();
-        for event in again {
-            recorder.record(event)?;
-        }
-    }
     signals::watch()?;
     let allowed = Allowed(args.allow_change.clone());
-    let host = context.host(&registry, &device);
-    let finished = pipeline::resume(&after.config, changes, recorder, &host, &allowed)?;
+    let how = TakeUp { changes, allowed, retry_failed: args.retry_failed };
+    let finished = pipeline::resume(&after.config, how, recorder, &context.host(&registry, &device))?;
     run::report(&finished, context)
 }

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, Sources},
     device,
     error::{Error, Exit, Result},
-    pipeline::{self, Allowed},
+    pipeline::{self, TakeUp},
     plugin::Registry,
     run::RunStatus,
     sandbox::inside,
@@ -223,14 +223,15 @@ pub(super) fn cell(args: &StudyCellArgs, context: &Context) -> Result<Exit> {
     worker::follow(args.driver)?;
     signals::watch()?;
     let folder = Folder::at(args.folder.clone());
+    // A run that is still locked is taken up when its driver is gone, or refused: it is never made beside it.
     if let Some(run) = folder.run_of(&args.cell)?
-        && RunStatus::of(&run)? == RunStatus::Interrupted
+        && matches!(RunStatus::of(&run)?, RunStatus::Interrupted | RunStatus::Running)
     {
         let recorder = pipeline::reopen(run.clone())?;
         let (registry, resolved) = context.resolve_run(&run, &ConfigArgs::default())?;
         let device = device::resolve(&resolved.config.run.device)?;
         let host = context.host(&registry, &device);
-        let finished = pipeline::resume(&resolved.config, Vec::new(), recorder, &host, &Allowed(Vec::new()))?;
+        let finished = pipeline::resume(&resolved.config, TakeUp::default(), recorder, &host)?;
         return run::report(&finished, context);
     }
     let sources = Sources { project: Some(folder.config_of(&args.cell)), ..Sources::default() };

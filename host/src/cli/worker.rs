@@ -1,16 +1,12 @@
 //! `nashost worker`: the process that searches and trains for a run.
 
-use std::sync::atomic::AtomicU64;
-
 use super::{Context, args::WorkerArgs, signals};
 use crate::{
     error::{Exit, Result},
     pipeline::Duties,
+    plugin::PROGRESS,
     worker,
 };
-
-/// Rises with everything that this process does.
-static PROGRESS: AtomicU64 = AtomicU64::new(0);
 
 /// Serves a driver until it is content.
 pub(super) fn command(args: &WorkerArgs, context: &Context) -> Result<Exit> {

@@ -67,11 +67,10 @@ impl<'a> Budget<'a> {
             }
         }
         let max = self.config.max_disk?;
-        let size = match self.measured {
-            Some((when, size)) if when.elapsed() < MEASURE => size,
-            _ => size_of_folder(run),
+        let (_, size) = match self.measured.filter(|(when, _)| when.elapsed() < MEASURE) {
+            Some(measured) => measured,
+            None => *self.measured.insert((Instant::now(), size_of_folder(run))),
         };
-        self.measured.get_or_insert((Instant::now(), size)).1 = size;
         (size >= max.0).then(|| format!("`run.max_disk` of {max} is used up: the folder has {}", Size(size)))
     }
 
@@ -119,6 +118,17 @@ mod tests {
         std::fs::create_dir(folder.path().join("a")).unwrap();
         std::fs::write(folder.path().join("a/b"), [0; 100]).unwrap();
         assert!(exhausted(&config, "cpu").unwrap().contains("run.max_disk"));
+    }
+
+    #[test]
+    fn the_folder_is_measured_anew_only_after_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunConfig { max_disk: Some(Size(100)), ..RunConfig::default() };
+        let mut budget = Budget::new(&config, Instant::now(), &State::default());
+        budget.measured = Some((Instant::now().checked_sub(2 * MEASURE).unwrap(), 1000));
+        assert_eq!(budget.exhausted(folder.path(), "cpu"), None, "the old size no longer counts");
+        std::fs::write(folder.path().join("a"), [0; 100]).unwrap();
+        assert_eq!(budget.exhausted(folder.path(), "cpu"), None, "the new one counts for a while");
     }
 
     #[test]

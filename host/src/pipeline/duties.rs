@@ -40,6 +40,12 @@ impl<'a> Duties<'a> {
     }
 }
 
+/// Says that `error` is not the task's: the driver prepared the same, so something around it has changed.
+fn of_surroundings(error: Error) -> Error {
+    let exit = if matches!(error.exit, Exit::No | Exit::Usage) { Exit::Environment } else { error.exit };
+    Error { exit, ..error }
+}
+
 /// Returns the images, which are loaded for the first task that wants them.
 fn load<'p>(
     prepared: &'p mut Option<Prepared>,
@@ -49,9 +55,12 @@ fn load<'p>(
 ) -> Result<&'p Prepared> {
     match prepared {
         Some(prepared) => Ok(prepared),
-        none => Ok(none.insert(data::prepare(registry, config, &|_, _| {
-            pulse.fetch_add(1, Ordering::Relaxed);
-        })?)),
+        none => {
+            let count = |_: usize, _: usize| {
+                pulse.fetch_add(1, Ordering::Relaxed);
+            };
+            Ok(none.insert(data::prepare(registry, config, &count).map_err(of_surroundings)?))
+        }
     }
 }
 
@@ -108,9 +117,9 @@ impl worker::Duties for Duties<'_> {
     ) -> Result<()> {
         let config = &self.setup.config;
         let prepared = load(&mut self.prepared, self.registry, config, self.pulse)?;
-        let scorers = PluginScorer::all(self.registry, &config.eval.metrics)?;
+        let scorers = PluginScorer::all(self.registry, &config.eval.metrics).map_err(of_surroundings)?;
         let scorers: Vec<&dyn PredictionScorer> = scorers.iter().map(|s| s as _).collect();
-        let metrics = MetricSet::new(&scorers)?;
+        let metrics = MetricSet::new(&scorers).map_err(of_surroundings)?;
         let executor = Executor {
             registry: self.registry,
             store: &prepared.store,

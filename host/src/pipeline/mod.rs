@@ -124,25 +124,28 @@ pub(crate) fn run(resolved: &Resolved, host: &Host<'_>) -> Result<Finished> {
     carry_out(config, host, None, |prepared, metrics| start(config, host, prepared, metrics))
 }
 
-/// Takes up a run whose record was reopened, with the configuration `config`, whose differences from
-/// the run's own are `changes`.
+/// How a run is taken up.
+#[derive(Debug, Default)]
+pub(crate) struct TakeUp {
+    /// Differences between the configuration and the run's own.
+    pub(crate) changes: Vec<String>,
+    /// What may differ.
+    pub(crate) allowed: Allowed,
+    /// Gives trials that were given up one more attempt.
+    pub(crate) retry_failed: bool,
+}
+
+/// Takes up a run whose record was reopened, with the configuration `config`. The run is as it was
+/// until all is known to be in order.
 ///
 /// # Errors
 ///
-/// Fails if something that decides results is not as it was and `allowed` does not name it (E0805),
-/// and as [`run`] does.
-pub(crate) fn resume(
-    config: &Config,
-    changes: Vec<String>,
-    recorder: Recorder,
-    host: &Host<'_>,
-    allowed: &Allowed,
-) -> Result<Finished> {
+/// Fails if something that decides results is not as it was and may not differ (E0805), and as [`run`]
+/// does.
+pub(crate) fn resume(config: &Config, how: TakeUp, recorder: Recorder, host: &Host<'_>) -> Result<Finished> {
     crate::run::preflight(recorder.dir().path(), crate::run::MIN_FREE)?;
     let split = recorder.dir().file(SPLIT);
-    carry_out(config, host, Some(&split), |prepared, _| {
-        take_up(config, changes, recorder, host, prepared, allowed)
-    })
+    carry_out(config, host, Some(&split), |prepared, _| take_up(config, how, recorder, host, prepared))
 }
 
 /// Does everything that the record, which `open` opens, lacks.
@@ -226,28 +229,23 @@ fn start(
 /// Compares the run with what it was, and writes that it goes on.
 fn take_up(
     config: &Config,
-    mut changes: Vec<String>,
+    how: TakeUp,
     mut recorder: Recorder,
     host: &Host<'_>,
     prepared: &Prepared,
-    allowed: &Allowed,
 ) -> Result<(Recorder, Provenance)> {
+    let TakeUp { mut changes, allowed, retry_failed } = how;
     let dir = recorder.dir().clone();
     let text = config.to_toml()?;
     let identity = Identity::of(&text, host, prepared);
     let before = RunLock::read(&dir)?;
     changes.extend(identity.differences(&before));
     allowed.check(&changes)?;
+    recorder.go_on()?;
     host.log.attach(&dir)?;
     atomic::write(&dir.file(RUN_CONFIG), text.as_bytes())?;
     identity.lock().write(&dir)?;
-    // A run that was killed in its first moments has not recorded these.
-    if recorder.state().data.is_none() {
-        recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
-    }
-    if recorder.state().split.is_none() {
-        recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
-    }
+    // Comes first: what follows belongs to this session, and not to the time of the last.
     recorder.record(RunEvent::RunResumed(RunResumed {
         nashost: env!("CARGO_PKG_VERSION").to_owned(),
         libtorch: host.libtorch.clone(),
@@ -255,6 +253,18 @@ fn take_up(
         host: sysinfo::System::host_name().unwrap_or_default(),
         changes,
     }))?;
+    // A run that was killed in its first moments has not recorded these.
+    if recorder.state().data.is_none() {
+        recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
+    }
+    if recorder.state().split.is_none() {
+        recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
+    }
+    if retry_failed {
+        let given_up = recorder.state().given_up(config.run.attempts);
+        let again: Vec<_> = given_up.map(|t| RunEvent::again(&t.request, &t.architecture)).collect();
+        again.into_iter().try_for_each(|event| recorder.record(event))?;
+    }
     let now = Provenance::gather(&dir, std::env::args(), device_facts(host));
     let provenance = match Provenance::read(&dir) {
         Ok(first) => first.resumed_by(now),

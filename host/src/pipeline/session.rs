@@ -14,7 +14,7 @@ use nashost_plugin_api::{
 
 use super::{
     CHANNELS, Finished, Host, Prepared, SPLIT, budget::Budget, identities, interrupted, is_cancelled, method,
-    portable, search::Searcher, training::is_of_disk,
+    portable, search::Searcher, training::is_of_surroundings,
 };
 use crate::{
     config::Config,
@@ -236,7 +236,7 @@ impl<'a> Session<'a> {
                 self.recorder.write_tables()?;
                 return Err(error.help(format!("everything so far is in {}; {again}", dir.path().display())));
             }
-            Err(Stop::Error(error)) if is_of_disk(&error) => {
+            Err(Stop::Error(error)) if is_of_surroundings(&error) => {
                 // Tables can be made again from the events; the disk may refuse them now.
                 let _ = self.recorder.write_tables();
                 let help = error.help.clone().map(|help| format!("{help}; then ")).unwrap_or_default();

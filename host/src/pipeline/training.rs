@@ -23,8 +23,9 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// Least time between two writings of the tables while trials go on.
 const TABLES: Duration = Duration::from_secs(2);
-/// Errors of the disk: the run stops and can be taken up when there is room.
-const DISK: [&str; 6] = ["E0307", "E0508", "E0603", "E0702", "E0703", "E0704"];
+/// Errors that a trial or a search has of its own, though they look like those of its surroundings: the
+/// memory of its batches, its saved state, what a plugin makes of its structure.
+const OWN: [&str; 6] = ["E0422", "E0509", "E0510", "E0511", "E0607", "E0813"];
 
 impl Session<'_> {
     /// Executes every trial that is open; returns how many of the run's have no result.
@@ -163,7 +164,9 @@ impl Session<'_> {
             },
             // What it did is saved; the record shows it as running, and a later session goes on.
             Ended::Stopped => return Ok(false),
-            Ended::Failed(error) if DISK.contains(&error.code.as_str()) => {
+            Ended::Failed(error)
+                if error.kind == FailureKind::Failed && is_of_surroundings(&error.clone().into()) =>
+            {
                 return Err(Stop::Error(error.into()));
             }
             // A process that had to be ended while the run stops did nothing wrong.
@@ -194,9 +197,11 @@ impl Session<'_> {
     }
 }
 
-/// Whether `error` is the disk's.
-pub(super) fn is_of_disk(error: &Error) -> bool {
-    DISK.contains(&error.code)
+/// Whether `error` is of what surrounds the run, such as the disk, the data, a plugin's file or the
+/// device. Whatever comes next would meet it, too, so the run stops, and can be taken up when that is
+/// mended.
+pub(super) fn is_of_surroundings(error: &Error) -> bool {
+    matches!(error.exit, Exit::Environment | Exit::Identity | Exit::Plugin) && !OWN.contains(&error.code)
 }
 
 #[cfg(test)]
@@ -218,8 +223,17 @@ mod tests {
             PredictionTable::new(truth, vec![]).unwrap().write(&nowhere).unwrap_err(),
         ];
         for error in errors {
-            assert!(is_of_disk(&error), "{error:?}");
+            assert!(is_of_surroundings(&error), "{error:?}");
         }
-        assert!(!is_of_disk(&Error::new(Exit::No, "E0501", "the loss is not a number")));
+    }
+
+    #[test]
+    fn what_the_next_trial_would_meet_as_well_stops_the_run_and_what_is_a_trials_own_does_not() {
+        let is = |exit, code| is_of_surroundings(&Error::new(exit, code, "x"));
+        assert!(is(Exit::Identity, "E0806") && is(Exit::Plugin, "E0401") && is(Exit::Environment, "E0451"));
+        assert!(!is(Exit::No, "E0501") && !is(Exit::No, "E0421") && !is(Exit::Budget, "E0812"));
+        assert!(
+            !is(Exit::Environment, "E0509") && !is(Exit::Plugin, "E0422") && !is(Exit::Identity, "E0510")
+        );
     }
 }

@@ -18,5 +18,6 @@ mod trust;
 
 pub use discover::{Found, SearchPath, Status};
 pub use registry::{Registry, UsedPlugin};
+pub(crate) use services::PROGRESS;
 pub use services::{cancel_state, request_cancel};
 pub use trust::{Trust, Verdict};

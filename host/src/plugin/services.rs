@@ -1,9 +1,12 @@
 //! What the host does for plugins: logs, cancellation, progress.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use nashost_plugin_api::abi::host::{CancelState, HostServices, LogRecord};
 use tracing::level_filters::LevelFilter;
+
+/// Rises with everything that this process does, and with what its plugins tell of their own.
+pub(crate) static PROGRESS: AtomicU64 = AtomicU64::new(0);
 
 static CANCEL: AtomicU8 = AtomicU8::new(0);
 
@@ -67,10 +70,27 @@ impl HostServices for Services {
     }
 
     fn progress(&self, step: u64, total: u64) {
+        PROGRESS.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(target: "plugin", plugin = self.plugin, step, total, "progress");
     }
 
     fn metric(&self, name: &str, step: u64, value: f64) {
+        PROGRESS.fetch_add(1, Ordering::Relaxed);
         tracing::info!(target: "plugin", plugin = self.plugin, name, step, value, "metric");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plugin_tells_of_itself_is_progress() {
+        let services = Services::new("x");
+        for tell in [|s: &Services| s.progress(1, 0), |s: &Services| s.metric("loss", 1, 0.5)] {
+            let before = PROGRESS.load(Ordering::Relaxed);
+            tell(&services);
+            assert!(PROGRESS.load(Ordering::Relaxed) > before);
+        }
     }
 }

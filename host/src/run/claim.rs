@@ -159,8 +159,8 @@ fn patience(run: &RunDir) -> u32 {
     if lives { 5 } else { 500 }
 }
 
-/// The right to write one run. Dropping it without [`Claim::finish`], or dying with it, leaves the
-/// run [`RunStatus::Interrupted`], and free to be claimed again.
+/// The right to write one run. Dropping it without [`Claim::finish`], or dying with it, leaves a
+/// run that goes on [`RunStatus::Interrupted`], and free to be claimed again.
 #[derive(Debug)]
 pub struct Claim {
     dir: RunDir,
@@ -168,11 +168,24 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Takes `dir` for this process and marks it as running.
+    /// Takes `dir` for this process and marks it as running, but for a run that has ended: that stays
+    /// as it is until it is known to go on.
     pub(super) fn take(dir: RunDir) -> Result<Self> {
         let lock = Lock::take(&dir)?;
-        Marker::Running.set(&dir)?;
-        Ok(Self { dir, lock })
+        let claim = Self { dir, lock };
+        if !matches!(Marker::of(claim.dir.path()), Some(Marker::Done | Marker::Failed)) {
+            claim.go_on()?;
+        }
+        Ok(claim)
+    }
+
+    /// Marks the run as running, even if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the marker cannot be written; the run then reads as it did.
+    pub fn go_on(&self) -> Result<()> {
+        Marker::Running.set(&self.dir)
     }
 
     /// Returns the lock for processes that write for this one: it is held until they have ended, too.
@@ -255,7 +268,10 @@ mod tests {
         claim.finish(Ending::Done).unwrap();
         assert_eq!(markers(&dir), [Marker::Done]);
         assert_eq!(RunStatus::of(&dir).unwrap(), RunStatus::Done);
+        drop(dir.clone().claim().unwrap());
+        assert_eq!(markers(&dir), [Marker::Done], "who only looked has changed nothing");
         let again = dir.clone().claim().unwrap();
+        again.go_on().unwrap();
         assert_eq!(markers(&dir), [Marker::Running]);
         again.finish(Ending::Failed).unwrap();
         assert_eq!(markers(&dir), [Marker::Failed]);

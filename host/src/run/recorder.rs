@@ -36,7 +36,7 @@ impl Recorder {
         Ok(Self { claim, log, state: State::default(), shelf: Shelf::default(), tabled: None })
     }
 
-    /// Takes up the record of a run that has events.
+    /// Takes up the record of a run that has events. One that has ended goes on with [`Recorder::go_on`].
     ///
     /// # Errors
     ///
@@ -49,6 +49,15 @@ impl Recorder {
             Ok(())
         })?;
         Ok(Self { claim, log, state, shelf: Shelf::default(), tabled: None })
+    }
+
+    /// Marks the run as running, even if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the marker cannot be written.
+    pub fn go_on(&self) -> Result<()> {
+        self.claim.go_on()
     }
 
     /// Records an event; it is on the disk when this returns. Events that are for display only

@@ -332,6 +332,17 @@ impl State {
         self.trials.insert(request.trial, trial);
     }
 
+    /// Whether the run ended with a result and nothing is left to do with `attempts` for each trial.
+    pub fn is_complete(&self, attempts: u32) -> bool {
+        matches!(self.finished, Some((_, Ending::Done, _)))
+            && !self.trials.values().any(|trial| trial.is_open(attempts))
+    }
+
+    /// The trials without a result that are not tried again with `attempts` for each.
+    pub fn given_up(&self, attempts: u32) -> impl Iterator<Item = &TrialState> {
+        self.trials.values().filter(move |trial| trial.failure().is_some() && !trial.is_open(attempts))
+    }
+
     /// The trials with a result, the best on the validation part first. Of equals the first is better;
     /// undefined is worst.
     pub fn ranked(&self) -> Vec<&TrialState> {

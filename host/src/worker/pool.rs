@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nashost_plugin_api::abi::host::CancelState;
+
 use super::{
     postmortem::{self, Death},
     process::{Incoming, Process},
     protocol::{FromWorker, Setup, TaskError, ToWorker},
 };
-use crate::error::Result;
+use crate::{error::Result, plugin::cancel_state};
 
 /// How long a worker may take to finish its step when it is asked to stop.
 const GRACE: Duration = Duration::from_secs(60);
@@ -52,9 +54,9 @@ pub(crate) enum Report {
 pub(crate) enum Ended {
     /// It is done.
     Done,
-    /// It was asked to stop, and what it has done is on the disk.
+    /// The run is being stopped, and the task with it; what it has done is on the disk.
     Stopped,
-    /// It failed, or its process did.
+    /// It failed, or its process did, or somebody else made it stop.
     Failed(TaskError),
 }
 
@@ -197,7 +199,15 @@ impl Pool {
                 match message {
                     FromWorker::Beat { .. } => {}
                     FromWorker::TrialDone => ended = Some(Ended::Done),
-                    FromWorker::Stopped => ended = Some(Ended::Stopped),
+                    FromWorker::Stopped => {
+                        ended = Some(if self.stopping.is_some() || cancel_state() != CancelState::Go {
+                            Ended::Stopped
+                        } else {
+                            Ended::Failed(postmortem::describe(&Death::Unasked, slot.task.as_deref()))
+                        });
+                        // It takes no request to stop back, so it would stop at every further task.
+                        slot.process = None;
+                    }
                     FromWorker::Failed(error) => {
                         ended = Some(Ended::Failed(error));
                         // What failed may have left its process in a bad state.
@@ -237,11 +247,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::run::trial::FailureKind;
 
-    /// A pool whose workers write the GPU that they see to their log, and end.
-    fn pool(folder: &Path, gpus: &[Option<&str>]) -> Pool {
+    /// A worker that writes the GPU that it sees to its log, and ends.
+    const SEER: &str = "echo \"${CUDA_VISIBLE_DEVICES-inherited}\" >&2";
+    /// A worker that says that it was stopped, whatever it is given, and stays.
+    const STOPPED: &str = "echo began >&2\necho '{\"from\": \"stopped\"}'\nexec sleep 600";
+
+    /// A pool whose workers run the shell's `script`.
+    fn pool(folder: &Path, script: &str, gpus: &[Option<&str>]) -> Pool {
         let program = folder.join("worker.sh");
-        fs::write(&program, "#!/bin/sh\necho \"${CUDA_VISIBLE_DEVICES-inherited}\" >&2\n").unwrap();
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         Pool::new(Launcher {
             program,
@@ -278,10 +294,38 @@ mod tests {
     #[test]
     fn every_worker_sees_the_gpu_of_its_place_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let mut pool = pool(folder.path(), &[Some("2"), Some("GPU-5ab1")]);
+        let mut pool = pool(folder.path(), SEER, &[Some("2"), Some("GPU-5ab1")]);
         assert_eq!(seen(&mut pool, folder.path(), 2), ["2\n", "GPU-5ab1\n"]);
         assert_eq!(pool.idle(), Some(0), "a worker that ended frees its GPU");
         // The one that takes its place has the same.
         assert_eq!(seen(&mut pool, folder.path(), 2), ["2\n2\n", "GPU-5ab1\nGPU-5ab1\n"]);
+    }
+
+    /// Gives the one worker of `pool` a task, asks it to stop if `stop`, and returns how the task ended.
+    fn end(pool: &mut Pool, stop: bool) -> Ended {
+        pool.start(0, ToWorker::Stop, Path::new("log")).unwrap();
+        if stop {
+            pool.stop();
+        }
+        loop {
+            match pool.next(Duration::from_secs(60)) {
+                Some((_, Report::Ended(ended))) => return ended,
+                Some(told) => panic!("{told:?}"),
+                // The last words of a process that is gone.
+                None => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_that_something_else_stopped_fails_its_task_and_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pool = pool(folder.path(), STOPPED, &[None]);
+        for _ in 0..2 {
+            let Ended::Failed(error) = end(&mut pool, false) else { panic!("no failure") };
+            assert_eq!((error.kind, error.code.as_str()), (FailureKind::Crashed, "E0815"), "{error:?}");
+        }
+        assert_eq!(fs::read_to_string(folder.path().join("log")).unwrap(), "began\nbegan\n");
+        assert!(matches!(end(&mut pool, true), Ended::Stopped));
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Death {
     Stuck(String),
     /// It answered what nobody can read.
     Garbage(String),
+    /// It stopped its task, and the run had not asked it to.
+    Unasked,
     /// By itself, or by somebody else.
     Status(ExitStatus, /** Whether the kernel ended processes for want of memory meanwhile. */ bool),
 }
@@ -36,6 +38,11 @@ pub(super) fn describe(death: &Death, log: Option<&Path>) -> TaskError {
     let (kind, code, what) = match death {
         Death::Stuck(why) => (FailureKind::Timeout, "E0816", why.clone()),
         Death::Garbage(why) => (FailureKind::Crashed, "E0817", why.clone()),
+        Death::Unasked => {
+            let what =
+                "the worker stopped, and the run had not asked it to: most likely something sent it a signal";
+            (FailureKind::Crashed, "E0815", what.to_owned())
+        }
         Death::Status(status, oom_kills) => {
             let (kind, what) = cause(*status, *oom_kills, &tail);
             (kind, if kind == FailureKind::Oom { "E0818" } else { "E0815" }, what)

@@ -33,6 +33,9 @@ use crate::{
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// Least time between two reports of steps, which are for display only.
 const STEPS: Duration = Duration::from_millis(100);
+/// How long a task may take to finish its step when it is asked to stop, before the plugins in the
+/// middle of a call are asked, too. Well below the time after which the driver ends the process.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Log of the search, in the run's folder.
 pub(crate) const SEARCH_LOG: &str = "log/search.log";
 
@@ -106,7 +109,7 @@ pub(crate) fn serve<D: Duties>(
         });
         match outcome {
             Ok(()) => {}
-            Err(error) if error.exit == Exit::Interrupted => line.tell(&FromWorker::Stopped),
+            Err(error) if was_stopped(&error) => line.tell(&FromWorker::Stopped),
             Err(error) => line.tell(&FromWorker::Failed(TaskError::new(kind(&error), error))),
         }
     }
@@ -142,6 +145,12 @@ fn perform(worker: &mut impl Duties, task: ToWorker, line: &Line, progress: &Ato
 
 fn go_on() -> Control {
     if cancel_state() == CancelState::Go { Control::Continue } else { Control::Stop }
+}
+
+/// Whether `error` is that the task was asked to stop. Once plugins are asked in the middle of a call, any
+/// error may be their answer; one that was not comes again when the run goes on.
+fn was_stopped(error: &Error) -> bool {
+    error.exit == Exit::Interrupted || cancel_state() == CancelState::StopNow
 }
 
 /// Tells apart what would come again and what another try may mend.
@@ -182,7 +191,7 @@ fn receive() -> Receiver<ToWorker> {
         for line in io::stdin().lock().lines() {
             let Ok(line) = line else { break };
             match serde_json::from_str(&line) {
-                Ok(ToWorker::Stop) => request_cancel(CancelState::FinishTrial),
+                Ok(ToWorker::Stop) => stop(),
                 Ok(task) => {
                     if tasks.send(task).is_err() {
                         break;
@@ -196,6 +205,15 @@ fn receive() -> Receiver<ToWorker> {
         }
     });
     queue
+}
+
+/// Asks the task to stop after its step, and plugins in the middle of a call if that takes long.
+fn stop() {
+    request_cancel(CancelState::FinishTrial);
+    thread::spawn(|| {
+        thread::sleep(PATIENCE);
+        request_cancel(CancelState::StopNow);
+    });
 }
 
 /// Gives signs of life, for as long as the process lives.

@@ -61,9 +61,9 @@ pub struct LogRecord<'a> {
 pub enum CancelState {
     /// Go on.
     Go = 0,
-    /// Finish the current trial, start nothing.
+    /// Finish the current step, start nothing.
     FinishTrial = 1,
-    /// Stop at the next opportunity.
+    /// Stop at the next opportunity, in the middle of a call, too.
     StopNow = 2,
 }
 

@@ -62,6 +62,20 @@ fn a_second_attempt_goes_on_from_the_epochs_of_the_first() {
 }
 
 #[test]
+fn a_run_is_complete_when_it_is_done_and_no_trial_is_open() {
+    let mut events = testing::run();
+    let state = State::fold(&records(events.clone())).unwrap();
+    assert!(state.is_complete(3));
+    assert_eq!(state.given_up(3).map(|trial| trial.request.trial).collect::<Vec<_>>(), [2]);
+    let done = events.last().unwrap().clone();
+    assert!(matches!(done, RunEvent::RunFinished { ending: Ending::Done, .. }), "{done:?}");
+    events.extend([testing::queued(2, 2), done]);
+    let state = State::fold(&records(events)).unwrap();
+    assert!(!state.is_complete(3), "trial 2 waits");
+    assert_eq!(state.given_up(3).count(), 0);
+}
+
+#[test]
 fn events_that_cannot_follow_are_refused() {
     let state = State::fold(&records(testing::run())).unwrap();
     let events = [

@@ -25,7 +25,7 @@ pub struct Config {
     fail_in: String,
     /// Panics when it is destroyed.
     panic_in_drop: bool,
-    /// Waits in `describe` until the host wants it to stop.
+    /// Waits in `ask`, and tells of progress, until the host wants it to stop.
     wait_for_cancel: bool,
     /// Function in which a worker process comes to an end; a driver does not.
     die_in: String,
@@ -149,8 +149,12 @@ impl Strategy for EvilStrategy {
         self.0.enter("ask")?;
         if self.0.wait_for_cancel {
             loop {
-                sdk::check_cancelled()?;
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                if let Err(cancelled) = sdk::check_cancelled() {
+                    tracing::warn!("asked to stop in ask");
+                    return Err(cancelled.into());
+                }
+                sdk::progress(0, 0);
+                std::thread::sleep(std::time::Duration::from_millis(10));
             }
         }
         let spec = context.mutate(&context.initial()?, 1, context.seed())?;

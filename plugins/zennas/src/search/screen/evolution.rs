@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::{Duration, Instant},
 };
 
 use nashost_plugin_api::{
@@ -23,8 +24,9 @@ use super::{
     scorer::Scorer,
 };
 
-/// Steps between looks at whether the run is being stopped.
-const PATIENCE: u64 = 1024;
+/// Time between looks at whether the run is being stopped. Steps are no measure: with a budget that is
+/// measured, one takes a good part of a second.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One of the best structures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,10 +89,12 @@ pub(super) fn evolve(config: &Config, context: &dyn SearchContext) -> PluginResu
 impl Evolution<'_> {
     fn run(&mut self, initial: &str) -> PluginResult<()> {
         let mut rng = rng(derive_seed(self.context.seed(), "analytic"));
+        let mut looked: Option<Instant> = None;
         while !self.ended()? {
-            if self.found.steps.is_multiple_of(PATIENCE) {
+            if looked.is_none_or(|last| last.elapsed() >= PATIENCE) {
                 sdk::check_cancelled()?;
                 sdk::progress(self.found.steps, self.config.steps().unwrap_or(0));
+                looked = Some(Instant::now());
             }
             self.found.steps += 1;
             let (parent, strength) = if self.population.len() <= WARM_UP {
