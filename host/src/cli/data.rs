@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nashost_plugin_api::dataset::Part;
+use nashost_plugin_api::dataset::{Part, Record};
 use nashost_report::Table;
 use nashost_survey::{Look, Looked, Survey, preview};
 
@@ -32,7 +32,8 @@ fn check_data(config: &ConfigArgs, context: &Context) -> Result<Exit> {
     let (registry, resolved) = context.resolve(config)?;
     let source = PluginSource::new(&registry, &resolved.config)?;
     let bar = context.progress.decode(source.records().map_err(as_answer)?.len() as u64);
-    let report = check(&source, &|_, _| bar.advance(1)).map_err(as_answer)?;
+    let split = |records: &[Record]| Ok(split(&resolved.config, records)?.0);
+    let report = check(&source, split, &|_, _| bar.advance(1)).map_err(as_answer)?;
     drop(bar);
     match context.out.format() {
         Format::Json => context.out.json(&report)?,

@@ -15,6 +15,10 @@ use super::{
 };
 use crate::error::{Error, Exit, Result};
 
+/// What is wrong with training images that have no deviation.
+pub(super) const ONE_GREY: &str =
+    "all training images are of one and the same grey, so they cannot be normalised";
+
 /// What is loaded, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadRequest<'a> {
@@ -89,8 +93,7 @@ pub fn load(
     let training: Vec<_> = (0..records.len()).filter(|&i| split.parts[i] == Part::Train).collect();
     let (mean, std) = mean_std(&decoded, &training);
     if std.contains(&0.0) {
-        let message = "all training images are of one and the same grey, so they cannot be normalised";
-        return Err(Error::new(Exit::Usage, "E0308", message));
+        return Err(Error::new(Exit::Usage, "E0308", ONE_GREY));
     }
     let labels = serde_json::json!([info.labels, info.normal_label, records, decoded.digest]);
     let store = ImageStore {
