@@ -241,13 +241,6 @@ fn take_up(
     host.log.attach(&dir)?;
     atomic::write(&dir.file(RUN_CONFIG), text.as_bytes())?;
     identity.lock().write(&dir)?;
-    // A run that was killed in its first moments has not recorded these.
-    if recorder.state().data.is_none() {
-        recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
-    }
-    if recorder.state().split.is_none() {
-        recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
-    }
     recorder.record(RunEvent::RunResumed(RunResumed {
         nashost: env!("CARGO_PKG_VERSION").to_owned(),
         libtorch: host.libtorch.clone(),
@@ -255,6 +248,13 @@ fn take_up(
         host: sysinfo::System::host_name().unwrap_or_default(),
         changes,
     }))?;
+    // A run that was killed in its first moments has not recorded these, and they may have changed with leave.
+    if !recorder.state().data.as_ref().is_some_and(|data| data.is_same(&prepared.ready)) {
+        recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
+    }
+    if !recorder.state().split.as_ref().is_some_and(|split| split.hash == prepared.made.hash) {
+        recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
+    }
     let now = Provenance::gather(&dir, std::env::args(), device_facts(host));
     let provenance = match Provenance::read(&dir) {
         Ok(first) => first.resumed_by(now),
