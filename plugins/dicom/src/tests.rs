@@ -136,7 +136,6 @@ fn what_cannot_be_shown_rightly_is_refused() {
         (sample().with_number(0x0028_0010, 3), "is truncated: 12 of 18 bytes"),
         (sample().with_text(0x0028_0008, "2"), "has 2 frames; `frames = \"first\"`"),
         (sample().with_text(0x0028_1053, "0"), "rescale slope"),
-        (sample().with_text(0x0028_1050, "100"), "impossible header: its window"),
         (sample().with_text(0x0028_3000, "table"), "a modality lookup table"),
         (sample().without(0x0028_0101), "says nothing of its stored bits"),
         (sample().without(0x0028_0004), "says nothing of its photometric interpretation"),
@@ -149,6 +148,39 @@ fn what_cannot_be_shown_rightly_is_refused() {
     }
     let ext12 = picture(&fixtures().join("RG1_jpeg_ext12.dcm"), &config).unwrap_err().to_string();
     assert!(ext12.contains("lossy JPEG of 12 bit; convert it"), "{ext12}");
+}
+
+#[test]
+fn a_bad_window_matters_only_where_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.dcm");
+    let shown = |sample: Sample, intensity| {
+        fs::write(&path, sample.bytes()).unwrap();
+        let config = DicomConfig { intensity, ..DicomConfig::new(".", "labels.csv") };
+        picture(&path, &config).map_err(|error| error.to_string())
+    };
+    let window = |center: &str, width: &str| {
+        Sample::new("1.2.3", "p1").with_text(0x0028_1050, center).with_text(0x0028_1051, width)
+    };
+    for (bad, reason) in [
+        (
+            Sample::new("1.2.3", "p1").with_text(0x0028_1050, "100"),
+            "its centre and width are not two numbers",
+        ),
+        (window("wide", "100"), "its centre and width are not two numbers"),
+        (window("100", "0.5"), "its width is too small"),
+        (window("100", "50").with_text(0x0028_1056, "CUBIC"), "its form is none of"),
+    ] {
+        for intensity in [Intensity::Auto, Intensity::Window] {
+            let error = shown(bad.clone(), intensity).unwrap_err();
+            assert!(error.contains(reason) && error.contains("`intensity = \"percentile\"`"), "{error}");
+        }
+        for intensity in [Intensity::Percentile, Intensity::Full] {
+            assert!(shown(bad.clone(), intensity).is_ok(), "{reason}");
+        }
+    }
+    let several = shown(window("2048\\soft", "4096\\tissue"), Intensity::Window).unwrap();
+    assert_eq!(several, shown(window("2048", "4096"), Intensity::Window).unwrap(), "the first one counts");
 }
 
 /// A folder with files and a table.
