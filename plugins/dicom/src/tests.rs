@@ -351,6 +351,40 @@ fn pseudonyms_stand_for_every_id_in_records_and_messages() {
 }
 
 #[test]
+fn a_file_that_no_row_claims_blocks_no_archive() {
+    // HTJ2K, which is not decoded, and MPEG-4, as of a recording beside the radiographs.
+    let compressed = |sop: &str, syntax| Sample { syntax, ..Sample::new(sop, "PAT-C") };
+    let mut samples = three().to_vec();
+    samples.push(("c/4.dcm", compressed("1.2.4", "1.2.840.10008.1.2.4.201")));
+    samples.push(("c/5.dcm", compressed("1.2.5", "1.2.840.10008.1.2.4.102")));
+    let archive = Archive::new(&samples, "SOPInstanceUID,x\n1.2.1,1\n1.2.2,0\n1.2.4,1\n");
+    fs::write(archive.0.path().join("c/6.dcm"), "no image").unwrap();
+    let refused = problems(archive.config());
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].starts_with("file \"c/6.dcm\" is no DICOM file"), "{refused:?}");
+    assert!(refused[1].starts_with("2 of the images have no row"), "{refused:?}");
+
+    let config = DicomConfig { unmatched: Unmatched::Skip, ..archive.config() };
+    let dataset = Dicom::create(config).unwrap();
+    let records = dataset.records().unwrap();
+    assert_eq!(
+        records.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(),
+        ["1.2.1", "1.2.2", "1.2.4"]
+    );
+    assert!(dataset.pixels(1).is_ok());
+    let error = dataset.pixels(2).unwrap_err().to_string();
+    assert!(
+        error.contains("(labels.csv:4) has the unsupported transfer syntax 1.2.840.10008.1.2.4.201"),
+        "{error}"
+    );
+
+    // A table that names the file itself claims it.
+    fs::write(archive.0.path().join("labels.csv"), "File,x\nc/6.dcm,1\n").unwrap();
+    let named = DicomConfig { join: Join::File, unmatched: Unmatched::Skip, ..archive.config() };
+    assert!(problems(named)[0].starts_with("file \"c/6.dcm\" is no DICOM file"));
+}
+
+#[test]
 fn a_dicomdir_says_which_images_are_meant() {
     let folder = tempfile::tempdir().unwrap();
     let copy = |from: &Path| {
