@@ -182,7 +182,8 @@ pub enum Frames {
     First,
 }
 
-fn normal() -> String {
+/// The name of the normal label, unless another is given.
+pub(crate) fn normal() -> String {
     "normal".to_owned()
 }
 

@@ -303,6 +303,23 @@ fn every_problem_is_listed_at_once() {
 }
 
 #[test]
+fn a_misspelt_normal_label_and_nameless_columns_are_told() {
+    let archive =
+        Archive::new(&three(), "SOPInstanceUID,fracture,healthy\n1.2.1,1,0\n1.2.2,0,1\n1.2.3,1,0\n");
+    let config = |normal: &str| DicomConfig { normal: normal.to_owned(), ..archive.config() };
+    assert_eq!(
+        problems(config("helthy"))[0],
+        "labels.csv:1: no label \"helthy\" for `normal` (did you mean \"healthy\"?)"
+    );
+    for (normal, label) in [("Healthy", Some("healthy")), ("normal", None), ("", None)] {
+        let info = Dicom::create(config(normal)).unwrap().describe().unwrap();
+        assert_eq!(info.normal_label.as_deref(), label, "{normal}");
+    }
+    let nameless = Archive::new(&three(), "SOPInstanceUID,fracture,\n1.2.1,1,0\n");
+    assert_eq!(problems(nameless.config())[0], "labels.csv:1: column 3 has no name");
+}
+
+#[test]
 fn links_lead_nowhere() {
     let archive = Archive::new(&three(), "SOPInstanceUID,x\n1.2.1,1\n1.2.2,0\n1.2.3,1\n");
     let outside = Archive::new(&[("secret.dcm", Sample::new("1.2.9", "PAT-X"))], "");
@@ -321,33 +338,6 @@ fn unmatched_images_and_rows_can_be_left_out() {
     let config = DicomConfig { unmatched: Unmatched::Skip, group: Group::Study, ..archive.config() };
     let records = Dicom::create(config).unwrap().records().unwrap();
     assert_eq!((records.len(), records[0].group.as_str()), (1, "1.2.3.99"));
-}
-
-#[test]
-fn pseudonyms_stand_for_every_id_in_records_and_messages() {
-    let mut samples = three().to_vec();
-    let csv = "SOPInstanceUID,x\n1.2.1,1\n1.2.2,0\n1.2.3,1\n";
-    let archive = Archive::new(&samples, csv);
-    let create = || Dicom::create(archive.pseudonymous()).unwrap();
-    let records = create().records().unwrap();
-    assert_eq!(records, create().records().unwrap());
-    assert_eq!(records[0].group, records[1].group);
-    assert_ne!(records[0].group, records[2].group);
-    assert!(records.iter().all(|r| r.id.starts_with("image-") && r.group.starts_with("patient-")));
-    let ids = ["PAT-", "1.2.", "ACC", "3.dcm"];
-    let text = format!("{records:?}");
-    assert!(ids.iter().all(|id| !text.contains(id)), "{text}");
-
-    samples[2].1 = Sample::new("1.2.3", "PAT-B").with_number(0x0028_0010, 40);
-    samples.push(("PAT-C/4.dcm", Sample::new("1.2.1", "PAT-C")));
-    let archive = Archive::new(&samples, csv);
-    fs::write(archive.0.path().join("PAT-D.dcm"), "no image").unwrap();
-    let mut text = problems(archive.pseudonymous()).join("\n");
-    fs::remove_file(archive.0.path().join("PAT-D.dcm")).unwrap();
-    fs::remove_file(archive.0.path().join("PAT-C/4.dcm")).unwrap();
-    text += &Dicom::create(archive.pseudonymous()).unwrap().pixels(2).unwrap_err().to_string();
-    assert!(text.contains("(labels.csv:4) is truncated"), "{text}");
-    assert!(ids.iter().all(|id| !text.contains(id)), "{text}");
 }
 
 #[test]
@@ -382,6 +372,33 @@ fn a_file_that_no_row_claims_blocks_no_archive() {
     fs::write(archive.0.path().join("labels.csv"), "File,x\nc/6.dcm,1\n").unwrap();
     let named = DicomConfig { join: Join::File, unmatched: Unmatched::Skip, ..archive.config() };
     assert!(problems(named)[0].starts_with("file \"c/6.dcm\" is no DICOM file"));
+}
+
+#[test]
+fn pseudonyms_stand_for_every_id_in_records_and_messages() {
+    let mut samples = three().to_vec();
+    let csv = "SOPInstanceUID,x\n1.2.1,1\n1.2.2,0\n1.2.3,1\n";
+    let archive = Archive::new(&samples, csv);
+    let create = || Dicom::create(archive.pseudonymous()).unwrap();
+    let records = create().records().unwrap();
+    assert_eq!(records, create().records().unwrap());
+    assert_eq!(records[0].group, records[1].group);
+    assert_ne!(records[0].group, records[2].group);
+    assert!(records.iter().all(|r| r.id.starts_with("image-") && r.group.starts_with("patient-")));
+    let ids = ["PAT-", "1.2.", "ACC", "3.dcm"];
+    let text = format!("{records:?}");
+    assert!(ids.iter().all(|id| !text.contains(id)), "{text}");
+
+    samples[2].1 = Sample::new("1.2.3", "PAT-B").with_number(0x0028_0010, 40);
+    samples.push(("PAT-C/4.dcm", Sample::new("1.2.1", "PAT-C")));
+    let archive = Archive::new(&samples, csv);
+    fs::write(archive.0.path().join("PAT-D.dcm"), "no image").unwrap();
+    let mut text = problems(archive.pseudonymous()).join("\n");
+    fs::remove_file(archive.0.path().join("PAT-D.dcm")).unwrap();
+    fs::remove_file(archive.0.path().join("PAT-C/4.dcm")).unwrap();
+    text += &Dicom::create(archive.pseudonymous()).unwrap().pixels(2).unwrap_err().to_string();
+    assert!(text.contains("(labels.csv:4) is truncated"), "{text}");
+    assert!(ids.iter().all(|id| !text.contains(id)), "{text}");
 }
 
 #[test]
