@@ -46,8 +46,13 @@ fn main() -> anyhow::Result<()> {
         let count = write_index(&images, extension, index.path())?;
         let config = json!({ "root": images, "csv": index.path(), "split": "split" });
         let source = Source::new(&registry, &config)?;
-        let request =
-            LoadRequest { component: "csv-images", config: &config, resolution: SMALL, cache: None };
+        let request = LoadRequest {
+            component: "csv-images",
+            plugin_sha256: "",
+            config: &config,
+            resolution: SMALL,
+            cache: None,
+        };
         bench.measure(&format!("{name} {FULL} px to {SMALL} px, one image"), count, || {
             for index in 0..count {
                 let square = to_square(&source.pixels(index)?, 1, SMALL).map_err(anyhow::Error::msg)?;

@@ -213,7 +213,8 @@ pub trait Dataset: Component + Send + Sync {
 
     /// Returns a text that changes whenever an image may have changed (names, sizes and times of
     /// the files, or the parameters of a generator), so that the host may reuse what it decoded
-    /// before. Cheap: nothing is decoded.
+    /// before. Cheap: nothing is decoded. It need not cover the plugin's code: the host decodes anew
+    /// with each other file of the plugin.
     ///
     /// # Errors
     ///

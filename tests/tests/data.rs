@@ -47,6 +47,24 @@ fn every_problem_of_a_set_is_told_at_once() {
 }
 
 #[test]
+fn a_check_looks_at_the_split_of_the_run() {
+    let sandbox = Sandbox::default();
+    let set = Set::write(sandbox.path("set"));
+    let data = "--dataset csv-images -s data.root=set";
+    sandbox.nashost(&format!("data check {data}")).assert().success();
+    // A stored split that is none.
+    fs::write(sandbox.path("split.json"), "{}").unwrap();
+    let stored = format!("data check {data} -s split.file=split.json");
+    sandbox.nashost(&stored).assert().code(1).stdout(contains("error: split file split.json"));
+    // One patient with all images fills one part only, and a run refuses that.
+    let drawn = format!("{data} -s data.csv=train.csv -s data.group=patient");
+    set.csv("train", |text| text.replace('\n', ",p\n").replace("normal,p", "normal,patient"));
+    let why = "no image for the part";
+    sandbox.nashost(&format!("data check {drawn}")).assert().code(1).stdout(contains(why));
+    sandbox.nashost(&format!("data split drawn.json {drawn}")).assert().code(2).stderr(contains(why));
+}
+
+#[test]
 fn a_written_split_decides_a_run() {
     let sandbox = Sandbox::default();
     Set::write(sandbox.path("set"));

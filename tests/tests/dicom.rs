@@ -105,6 +105,11 @@ fn a_run_tells_no_id_anywhere() {
         archive.assert_no_id(&line, &output.stdout);
         archive.assert_no_id(&line, &output.stderr);
     }
+    let predict = archive.run("predict latest archive --to scores.csv");
+    let said = String::from_utf8_lossy(&predict.stderr);
+    assert_eq!(predict.status.code(), Some(2), "{said}");
+    assert!(said.contains("E0926") && said.contains("the dataset `dicom`"), "{said}");
+    assert!(!archive.sandbox.path("scores.csv").exists());
     let salt = fs::read_to_string(archive.sandbox.path("salt")).unwrap();
     let mode = fs::metadata(archive.sandbox.path("salt")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nashost_plugin_api::dataset::Part;
+use nashost_plugin_api::dataset::{Part, Record};
 use nashost_report::Table;
 use nashost_survey::{Look, Looked, Survey, preview};
 
@@ -11,7 +11,7 @@ use super::{
     args::{ConfigArgs, DataCommand, Format},
 };
 use crate::{
-    data::{Catalogue, ImageSource, Limits, SplitFile, check, fetch, known_download, look_at_all},
+    data::{Catalogue, Fetched, ImageSource, Limits, SplitFile, check, fetch, known_download, look_at_all},
     error::{Error, Exit, Result},
     pipeline::{PluginSource, split},
     run::{atomic, trial::ComponentRef},
@@ -32,7 +32,8 @@ fn check_data(config: &ConfigArgs, context: &Context) -> Result<Exit> {
     let (registry, resolved) = context.resolve(config)?;
     let source = PluginSource::new(&registry, &resolved.config)?;
     let bar = context.progress.decode(source.records().map_err(as_answer)?.len() as u64);
-    let report = check(&source, &|_, _| bar.advance(1)).map_err(as_answer)?;
+    let split = |records: &[Record]| Ok(split(&resolved.config, records)?.0);
+    let report = check(&source, split, &|_, _| bar.advance(1)).map_err(as_answer)?;
     drop(bar);
     match context.out.format() {
         Format::Json => context.out.json(&report)?,
@@ -130,9 +131,13 @@ fn write_split(file: &Path, config: &ConfigArgs, context: &Context) -> Result<Ex
 fn download(name: &str, to: &Path, url: Option<&str>, context: &Context) -> Result<Exit> {
     let known = known_download(name)?;
     let file = to.join(known.file);
-    fetch(url.unwrap_or(known.url), known.checksum, &file, Limits::default(), &|done, all| {
+    let fetched = fetch(url.unwrap_or(known.url), known.checksum, &file, Limits::default(), &|done, all| {
         tracing::info!(done, all, "downloading");
     })?;
-    context.out.note(&format!("wrote {}; {}", file.display(), known.source));
+    let what = match fetched {
+        Fetched::Bytes(_) => format!("wrote {}", file.display()),
+        Fetched::AlreadyThere => format!("{} was there already, and is right", file.display()),
+    };
+    context.out.note(&format!("{what}; {}", known.source));
     Ok(Exit::Ok)
 }

@@ -6,7 +6,7 @@ use super::{Context, args::PredictArgs};
 use crate::{
     device,
     error::{Error, Exit, Result},
-    export::{ImageList, TrainedModel, score},
+    export::{ImageList, TrainedModel, require_image_files, score},
     run::RunDir,
 };
 
@@ -17,9 +17,10 @@ const SHOWN: usize = 20;
 ///
 /// # Errors
 ///
-/// Fails with E0925 if an image has no scores; those of the others are written nevertheless.
+/// Fails with E0926 if the run was not trained on image files; with E0925 if an image has no scores; those of the others are written nevertheless.
 pub(super) fn command(args: &PredictArgs, context: &Context) -> Result<Exit> {
     let model = TrainedModel::open(&RunDir::open(&args.run, &args.out)?, &args.trial)?;
+    require_image_files(&model.request.dataset.id)?;
     let list = ImageList::read(&args.images, &args.column)?;
     if args.to.exists() && !context.global.yes {
         let message = format!("{} exists", args.to.display());

@@ -27,6 +27,8 @@ const DIGEST: usize = 32;
 pub(super) struct CacheKey<'a> {
     /// Dataset component.
     pub(super) component: &'a str,
+    /// SHA-256 of its plugin's file: other code may decode the same file to other pixels.
+    pub(super) plugin_sha256: &'a str,
     /// Its configuration.
     pub(super) config: &'a serde_json::Value,
     /// Its stamp: stands for the images, and so for their depth.
@@ -136,7 +138,7 @@ mod tests {
     }
 
     fn key<'a>(config: &'a serde_json::Value, stamp: &'a str) -> CacheKey<'a> {
-        CacheKey { component: "c", config, stamp, resolution: 2, channels: 3 }
+        CacheKey { component: "c", plugin_sha256: "p", config, stamp, resolution: 2, channels: 3 }
     }
 
     #[test]
@@ -161,6 +163,7 @@ mod tests {
             key(&other, "s"),
             key(&config, "t"),
             CacheKey { component: "d", ..base.clone() },
+            CacheKey { plugin_sha256: "q", ..base.clone() },
             CacheKey { resolution: 3, ..base.clone() },
             CacheKey { channels: 1, ..base },
         ];

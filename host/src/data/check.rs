@@ -3,28 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nashost_plugin_api::dataset::{DatasetInfo, Part, Record, Target};
-use nashost_survey::twins;
+use nashost_survey::{Look, twins};
 
 use super::{
-    CheckReport, ImageSource, LabelCount, Problem, Progress, catalogue::count, look::look_at_all,
-    report::part_name,
+    CheckReport, ImageSource, LabelCount, Problem, Progress, Split, catalogue::count, load::ONE_GREY,
+    look::look_at_all, report::part_name,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Checks a dataset: its records, the split that it prescribes, and every image.
+/// Checks a dataset as a run would that divides it by `split`: its records, their parts, and every image.
 ///
 /// # Errors
 ///
-/// Fails if the dataset cannot be described or listed; all other problems are in the report.
-pub fn check(source: &dyn ImageSource, progress: Progress<'_>) -> Result<CheckReport> {
+/// Fails if the dataset cannot be described or listed; all other problems are in the report, also why `split` fails.
+pub fn check(
+    source: &dyn ImageSource,
+    split: impl FnOnce(&[Record]) -> Result<Split>,
+    progress: Progress<'_>,
+) -> Result<CheckReport> {
     let info = source.info()?;
     let records = source.records()?;
     let mut problems = check_records(&info, &records);
-    let parts: Vec<_> = records.iter().map(|record| record.split).collect();
-    if parts.iter().any(Option::is_some) {
-        problems.extend(check_parts(&info, &records, &parts));
-    }
-    problems.extend(check_images(source, &records, progress));
+    let parts: Vec<_> = match split(&records) {
+        Ok(split) => {
+            let parts: Vec<_> = split.parts.into_iter().map(Some).collect();
+            problems.extend(check_parts(&info, &records, &parts));
+            parts
+        }
+        Err(error) => {
+            problems.push(as_problem(error));
+            records.iter().map(|record| record.split).collect()
+        }
+    };
+    problems.extend(check_images(source, &records, &parts, progress));
     problems.sort_by_key(|problem| problem.severity);
     let groups: BTreeSet<_> = records.iter().map(|record| &record.group).collect();
     Ok(CheckReport {
@@ -33,6 +44,12 @@ pub fn check(source: &dyn ImageSource, progress: Progress<'_>) -> Result<CheckRe
         counts: label_counts(&info, &records, &parts),
         problems,
     })
+}
+
+/// What a run would refuse, with what to try.
+fn as_problem(error: Error) -> Problem {
+    let help = error.help.map(|help| format!("; {help}")).unwrap_or_default();
+    Problem::error(error.message + &help)
 }
 
 /// Checks what can be seen without a split and without pixels.
@@ -175,9 +192,14 @@ fn label_counts(info: &DatasetInfo, records: &[Record], parts: &[Option<Part>]) 
     counts
 }
 
-/// Decodes every image: unreadable ones are errors; equal ones, and nearly equal ones, of different groups are
-/// warnings.
-fn check_images(source: &dyn ImageSource, records: &[Record], progress: Progress<'_>) -> Vec<Problem> {
+/// Decodes every image: unreadable ones, and a training part without contrast, are errors; equal ones, and nearly
+/// equal ones, of different groups are warnings.
+fn check_images(
+    source: &dyn ImageSource,
+    records: &[Record],
+    parts: &[Option<Part>],
+    progress: Progress<'_>,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     let looks =
         look_at_all(source, records.len(), progress).into_iter().zip(records).map(|(look, record)| {
@@ -185,6 +207,9 @@ fn check_images(source: &dyn ImageSource, records: &[Record], progress: Progress
                 .ok()
         });
     let looks: Vec<_> = looks.collect();
+    if is_one_grey(&looks, parts) {
+        problems.push(Problem::error(ONE_GREY));
+    }
     problems.extend(twins(records, &looks).into_iter().map(|twins| {
         let [first, second] = [twins.first, twins.second].map(|index| &records[index].id);
         let how = match twins.equal {
@@ -195,6 +220,13 @@ fn check_images(source: &dyn ImageSource, records: &[Record], progress: Progress
         Problem::warning(format!("images \"{first}\" and \"{second}\" of different groups are {how}{labels}"))
     }));
     problems
+}
+
+/// Whether all images of the training part are of one and the same grey.
+fn is_one_grey(looks: &[Option<Look>], parts: &[Option<Part>]) -> bool {
+    let training = looks.iter().zip(parts).filter(|(_, part)| **part == Some(Part::Train));
+    let mut shades = training.map(|(look, _)| look.as_ref().and_then(Look::shade));
+    shades.next().flatten().is_some_and(|first| shades.all(|shade| shade == Some(first)))
 }
 
 #[cfg(test)]
@@ -263,7 +295,7 @@ mod tests {
         source.pixels[2] = Err(damaged("i2.png is truncated"));
         source.pixels[5].as_mut().unwrap().data.pop();
         source.pixels[7] = source.pixels[6].clone();
-        let report = check(&source, &|_, _| {}).unwrap();
+        let report = check(&source, Split::as_given, &|_, _| {}).unwrap();
         assert!(report.has_errors());
         assert_eq!((report.images, report.groups), (16, 16));
         assert_eq!(report.counts.len(), 3);
@@ -282,5 +314,39 @@ mod tests {
         assert!(text.contains("error: image \"i2\": i2.png is truncated\n"), "{text}");
         assert_eq!(serde_json::to_value(&report).unwrap()["counts"][0]["part"], "train");
         assert_eq!(source.pixels[0].as_ref().unwrap().dtype, PixelType::U8);
+    }
+
+    #[test]
+    fn the_split_of_a_run_is_checked_not_that_of_the_dataset() {
+        let source = MemorySource::new(16);
+        let other = |records: &[Record]| {
+            let mut split = Split::as_given(records)?;
+            split.parts[0] = Part::Test;
+            Ok(split)
+        };
+        let report = check(&source, other, &|_, _| {}).unwrap();
+        assert_eq!((report.counts[0].positive, report.counts[0].negative), (3, 4));
+        let fractions = |records: &[Record]| Split::stratified(records, [0.5, 0.5, 0.5], 1);
+        let report = check(&source, fractions, &|_, _| {}).unwrap();
+        let refused = "split fractions [0.5, 0.5, 0.5] are not three positive numbers with sum 1";
+        assert_eq!(messages(&report.problems, Severity::Error), [refused]);
+    }
+
+    #[test]
+    fn training_images_of_one_grey_are_an_error() {
+        let mut source = MemorySource::new(16);
+        let fill = |source: &mut MemorySource, shade: u8| {
+            for i in (0..16).filter(|i| i % 4 < 2) {
+                source.pixels[i].as_mut().unwrap().data.fill(shade);
+            }
+        };
+        fill(&mut source, 9);
+        let errors = |source: &MemorySource| {
+            let report = check(source, Split::as_given, &|_, _| {}).unwrap();
+            messages(&report.problems, Severity::Error).join("\n")
+        };
+        assert_eq!(errors(&source), ONE_GREY);
+        source.pixels[0].as_mut().unwrap().data.fill(10);
+        assert_eq!(errors(&source), "", "two greys can be normalised");
     }
 }

@@ -15,11 +15,17 @@ use super::{
 };
 use crate::error::{Error, Exit, Result};
 
+/// What is wrong with training images that have no deviation.
+pub(super) const ONE_GREY: &str =
+    "all training images are of one and the same grey, so they cannot be normalised";
+
 /// What is loaded, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadRequest<'a> {
     /// Id of the dataset component.
     pub component: &'a str,
+    /// SHA-256 of the plugin that brings it.
+    pub plugin_sha256: &'a str,
     /// Its configuration.
     pub config: &'a serde_json::Value,
     /// Rows and columns.
@@ -74,6 +80,7 @@ pub fn load(
     let stamp = source.stamp()?;
     let key = CacheKey {
         component: request.component,
+        plugin_sha256: request.plugin_sha256,
         config: request.config,
         stamp: &stamp,
         resolution: request.resolution,
@@ -86,8 +93,7 @@ pub fn load(
     let training: Vec<_> = (0..records.len()).filter(|&i| split.parts[i] == Part::Train).collect();
     let (mean, std) = mean_std(&decoded, &training);
     if std.contains(&0.0) {
-        let message = "all training images are of one and the same grey, so they cannot be normalised";
-        return Err(Error::new(Exit::Usage, "E0308", message));
+        return Err(Error::new(Exit::Usage, "E0308", ONE_GREY));
     }
     let labels = serde_json::json!([info.labels, info.normal_label, records, decoded.digest]);
     let store = ImageStore {
@@ -140,10 +146,15 @@ mod tests {
     use crate::data::testing::{MemorySource, record};
 
     fn load_from(source: &MemorySource, cache: Option<&Path>) -> Result<Loaded> {
+        load_with("one", source, cache)
+    }
+
+    fn load_with(plugin_sha256: &str, source: &MemorySource, cache: Option<&Path>) -> Result<Loaded> {
         let catalogue = Catalogue::read(source)?;
         let split = Split::as_given(&catalogue.records)?;
         let config = serde_json::json!({});
-        let request = LoadRequest { component: "memory", config: &config, resolution: 8, cache };
+        let request =
+            LoadRequest { component: "memory", plugin_sha256, config: &config, resolution: 8, cache };
         load(source, catalogue, split, request, &|_, _| {})
     }
 
@@ -191,6 +202,17 @@ mod tests {
         source.pixels[0].as_mut().unwrap().data[0] ^= 0xFF;
         source.stamp = "2".to_owned();
         let after = load_from(&source, Some(folder.path())).unwrap();
+        assert_eq!(after.cache, CacheUse::Built);
+        assert_ne!(before.store.fingerprint, after.store.fingerprint);
+    }
+
+    #[test]
+    fn new_code_of_the_plugin_means_new_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = MemorySource::new(16);
+        let before = load_with("one", &source, Some(folder.path())).unwrap();
+        source.pixels[0].as_mut().unwrap().data[0] ^= 0xFF;
+        let after = load_with("two", &source, Some(folder.path())).unwrap();
         assert_eq!(after.cache, CacheUse::Built);
         assert_ne!(before.store.fingerprint, after.store.fingerprint);
     }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use nashost_plugin_api::metric::{MetricReport, MetricValue, OutputInfo, Predictions};
 
-use super::PredictionTable;
-use crate::error::{Error, Exit, Result};
+use super::{PredictionTable, threshold_values};
+use crate::{
+    config::train::Threshold,
+    error::{Error, Exit, Result},
+};
 
 /// A prediction metric as the evaluation sees it.
 pub trait PredictionScorer: Send + Sync {
@@ -76,6 +79,16 @@ impl<'a> MetricSet<'a> {
         let mut report = self.compute(&table.view(thresholds))?;
         name_left_out_labels(&mut report, labels);
         Ok(report)
+    }
+
+    /// Computes all values of the validation part at the thresholds that `rule` chooses on it: what chooses
+    /// checkpoints is decided as what is reported.
+    ///
+    /// # Errors
+    ///
+    /// As [`MetricSet::evaluate`].
+    pub fn validate(&self, rule: Threshold, validation: &PredictionTable) -> Result<MetricReport> {
+        self.evaluate(validation, &threshold_values(rule, validation))
     }
 
     /// Computes all values of bare predictions.
@@ -207,6 +220,15 @@ mod tests {
         assert_eq!(error.code, "E0607");
         assert!(error.message.contains("`promised` is missing"), "{error}");
         assert!(error.message.contains("`other` is not declared"), "{error}");
+    }
+
+    #[test]
+    fn validation_is_decided_by_the_rule_of_the_run() {
+        // In order, and all below a half.
+        let table = table(1, &[0.1, 0.2, 0.3, 0.4], &[Negative, Negative, Positive, Positive]);
+        let metrics = MetricSet::new(&[&Decisions]).unwrap();
+        let f1 = |rule| metrics.validate(rule, &table).unwrap().overall["macro_f1"].value;
+        assert_eq!((f1(Threshold::Half), f1(Threshold::ValF1)), (Some(0.0), Some(1.0)));
     }
 
     #[test]

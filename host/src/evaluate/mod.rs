@@ -19,6 +19,6 @@ pub use self::{
     interval::{bootstrap, wilson},
     metrics::{MetricSet, PredictionScorer, evaluate_all},
     predictions::PredictionTable,
-    threshold::{LabelThreshold, choose_thresholds},
+    threshold::{LabelThreshold, choose_thresholds, threshold_values},
     truth::Truth,
 };

@@ -43,6 +43,11 @@ pub fn choose_thresholds(rule: Threshold, validation: &PredictionTable) -> Vec<L
         .collect()
 }
 
+/// The values of [`choose_thresholds`], in the order of the labels.
+pub fn threshold_values(rule: Threshold, validation: &PredictionTable) -> Vec<f64> {
+    choose_thresholds(rule, validation).into_iter().map(|threshold| threshold.value).collect()
+}
+
 /// Score and truth of every image on which `label` was assessed.
 fn assessed(table: &PredictionTable, label: usize) -> Vec<(f64, bool)> {
     let labels = table.truth().labels().len();

@@ -19,6 +19,25 @@ use crate::{
 /// The dataset that decodes image files: the same code that training on files uses.
 const READER: &str = "csv-images";
 
+/// Refuses a run whose images another code decoded: its network would be shown other shades than it was trained on.
+///
+/// # Errors
+///
+/// Fails if `dataset`, that of the run, does not read image files (E0926).
+pub(crate) fn require_image_files(dataset: &str) -> Result<()> {
+    if dataset == READER {
+        return Ok(());
+    }
+    let message = format!(
+        "the run's images come from the dataset `{dataset}`, and image files are decoded by `{READER}`, which may \
+         give other shades than the network was trained on"
+    );
+    Err(Error::new(Exit::Usage, "E0926", message).help(
+        "`nashost export --as onnx` writes the network with the run's normalisation; give it pixels that were \
+         decoded as for the run",
+    ))
+}
+
 /// Endings of the files that are taken from a folder.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "tif", "tiff"];
 
@@ -210,6 +229,14 @@ mod tests {
         assert_eq!(list.others, 1);
         fs::create_dir(folder.path().join("empty")).unwrap();
         assert_eq!(ImageList::read(&folder.path().join("empty"), "image").unwrap_err().code, "E0924");
+    }
+
+    #[test]
+    fn runs_on_other_than_image_files_are_refused() {
+        require_image_files("csv-images").unwrap();
+        let error = require_image_files("dicom").unwrap_err();
+        assert_eq!((error.code, error.exit), ("E0926", Exit::Usage));
+        assert!(error.message.contains("the dataset `dicom`"), "{error}");
     }
 
     #[test]

@@ -10,4 +10,9 @@ mod trained;
 mod write;
 
 pub use self::write::Format;
-pub(crate) use self::{images::ImageList, scores::score, trained::TrainedModel, write::write};
+pub(crate) use self::{
+    images::{ImageList, require_image_files},
+    scores::score,
+    trained::TrainedModel,
+    write::write,
+};

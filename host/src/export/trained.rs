@@ -53,7 +53,7 @@ impl TrainedModel {
         let state = tables::read(run)?;
         let (trial, report) = choose(&state, trial)?;
         let data = state.data.as_ref().ok_or_else(|| unusable(trial, "its data are not recorded"))?;
-        let normalisation = data.normalisation.clone().ok_or_else(|| {
+        let normalisation = trial.normalisation.clone().ok_or_else(|| {
             let message = format!("run {} holds no mean and deviation of its images", run.id());
             Error::new(Exit::No, "E0922", message).help(format!(
                 "it was made by an earlier nashost; `nashost repeat {}` makes it again",

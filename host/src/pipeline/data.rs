@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nashost_export::Normalisation;
 use nashost_plugin_api::{
     abi::foreign::{CallError, CallErrorKind, ForeignDataset},
+    component::Kind,
     dataset::{DatasetInfo, Part, Pixels, Record, Target},
 };
 use nashost_plugin_torch::GradGuard;
@@ -136,8 +137,10 @@ pub(crate) fn prepare(
     let file = SplitFile::new(&split, &catalogue.records);
     let images = catalogue.records.len();
     let cache = config.run.cache_folder();
+    let plugin_sha256 = registry.sha256(Kind::Dataset, &dataset.id)?;
     let request = LoadRequest {
         component: &dataset.id,
+        plugin_sha256: &plugin_sha256,
         config: &dataset.config,
         resolution: config.train.resolution,
         cache: cache.as_deref(),

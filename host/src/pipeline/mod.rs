@@ -253,11 +253,11 @@ fn take_up(
         host: sysinfo::System::host_name().unwrap_or_default(),
         changes,
     }))?;
-    // A run that was killed in its first moments has not recorded these.
-    if recorder.state().data.is_none() {
+    // A run that was killed in its first moments has not recorded these, and they may have changed with leave.
+    if !recorder.state().data.as_ref().is_some_and(|data| data.is_same(&prepared.ready)) {
         recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
     }
-    if recorder.state().split.is_none() {
+    if !recorder.state().split.as_ref().is_some_and(|split| split.hash == prepared.made.hash) {
         recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
     }
     if retry_failed {

@@ -12,15 +12,12 @@ use crate::{
     config::train::CheckpointChoice,
     data::ImageStore,
     error::{Error, Exit, Result},
-    evaluate::{MetricSet, PredictionTable, Truth, bootstrap, choose_thresholds},
+    evaluate::{MetricSet, PredictionTable, Truth, bootstrap, threshold_values},
     plugin::Registry,
     run::trial::{CheckpointReport, Control, TestReport, TrialEvent, TrialRequest},
     train::{self, Job, Outcome, Resume, SAVE_EVERY, Trained},
     worker::Known,
 };
-
-/// Threshold of the validation metrics that choose checkpoints.
-const HALF: f64 = 0.5;
 
 /// What a trial needs beside its request.
 pub(crate) struct Executor<'a> {
@@ -86,10 +83,9 @@ impl Executor<'_> {
             },
         };
         let validation = Truth::of(self.store, Part::Val)?;
-        let half = vec![HALF; self.store.labels()];
         let score = |scores: &[f64], _: &[_]| {
             let table = PredictionTable::new(validation.clone(), scores.to_vec())?;
-            self.metrics.evaluate(&table, &half)
+            self.metrics.validate(request.eval.threshold, &table)
         };
         match train::train(&job, &score, sink)? {
             Outcome::Cancelled => Err(stopped()),
@@ -149,10 +145,7 @@ impl Executor<'_> {
             let scores = train::predict(network, &weights, self.store, &indices, batch, device)?;
             PredictionTable::new(Truth::of(self.store, part)?, scores)
         };
-        let thresholds: Vec<f64> = choose_thresholds(request.eval.threshold, &predict(Part::Val)?)
-            .into_iter()
-            .map(|threshold| threshold.value)
-            .collect();
+        let thresholds = threshold_values(request.eval.threshold, &predict(Part::Val)?);
         let frozen = frozen(request, &checkpoint, &thresholds);
         let table = predict(Part::Test)?;
         let predictions = std::path::Path::new("predictions").join(format!("{}_test.csv", request.name()));

@@ -300,6 +300,16 @@ impl Registry {
         Ok(self.home(kind, id)?.1.version.clone())
     }
 
+    /// Returns the SHA-256 of the file of the plugin that brings a component; loads the plugin, so that it is that
+    /// of the code that runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such component or its plugin is refused.
+    pub fn sha256(&self, kind: Kind, id: &str) -> Result<String> {
+        self.with_plugin(kind, id, |loaded| Ok(loaded.used.sha256.clone()))
+    }
+
     /// Lists the plugins that were loaded so far, by id.
     pub fn used(&self) -> Vec<UsedPlugin> {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use std::{
     slice,
 };
 
+use nashost_export::Normalisation;
 use nashost_plugin_api::{dataset::Part, metric::Direction, strategy::SearchResult};
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +118,9 @@ pub struct TrialState {
     pub request: TrialRequest,
     /// Key of [`State::architectures`].
     pub architecture: String,
+    /// How the images of the current attempt are normalised; none in records of nashost before this was written
+    /// down. A run that is taken up with other data has other numbers from then on.
+    pub normalisation: Option<Normalisation>,
     /// When the current attempt began.
     pub started: Option<Timestamp>,
     /// Epochs by their number; an epoch that is trained again replaces itself and all later ones.
@@ -321,6 +325,7 @@ impl State {
         let trial = TrialState {
             request: request.clone(),
             architecture: architecture.to_owned(),
+            normalisation: self.data.as_ref().and_then(|data| data.normalisation.clone()),
             started: None,
             strikes: earlier.as_ref().map_or(0, |trial| trial.strikes),
             seconds: earlier.as_ref().map_or(0.0, |trial| trial.seconds),

@@ -102,7 +102,7 @@ impl FailureKind {
 pub struct EpochReport {
     /// From 1.
     pub epoch: u32,
-    /// Mean training loss while the weights changed.
+    /// Mean training loss while the weights changed, without that of an auxiliary classifier.
     pub train_loss: f64,
     /// Validation loss after the epoch.
     pub val_loss: f64,

@@ -98,16 +98,18 @@ impl<'a> Trainer<'a> {
     }
 
     /// Computes the gradient on `images`: all of a batch, or the part of one of `entries` assessed
-    /// entries, added to the gradient of parts before it. Returns the loss.
+    /// entries, added to the gradient of parts before it. Returns the loss of the network's output, as validation
+    /// has it; the gradient is also that of an auxiliary classifier.
     fn pass(&self, images: &Tensor, truth: &Truth, part: Option<(&Tensor, bool)>) -> anyhow::Result<Total> {
         let (logits, auxiliary) = self.network.forward_training(self.parameters.training(), images)?;
-        let mut total = self.loss.total(&logits, truth)?;
+        let total = self.loss.total(&logits, truth)?;
+        let mut objective = Total { sum: total.sum.shallow_clone(), entries: total.entries.shallow_clone() };
         if let (Some(logits), Some(Auxiliary { weight, .. })) = (auxiliary, &self.network.graph().auxiliary) {
             let auxiliary = self.loss.total(&logits, truth)?;
-            total.sum = total.sum.f_add(&auxiliary.sum.f_mul_scalar(*weight)?)?;
+            objective.sum = objective.sum.f_add(&auxiliary.sum.f_mul_scalar(*weight)?)?;
         }
         let (entries, add) = part.unwrap_or((&total.entries, false));
-        self.parameters.backward(&total.share_of(entries)?, add)?;
+        self.parameters.backward(&objective.share_of(entries)?, add)?;
         Ok(Total { sum: total.sum.f_detach()?, entries: total.entries })
     }
 

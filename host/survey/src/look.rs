@@ -19,6 +19,8 @@ pub struct Look {
     pub(crate) histogram: [u64; BINS],
     /// 64 × 64 shades of grey.
     pub(crate) thumbnail: Vec<u8>,
+    /// The shade of all pixels, of a range of 1, if they have one and the same.
+    pub(crate) shade: Option<f32>,
     /// None if the image has no contrast.
     pub(crate) picture: Option<Picture>,
     /// Equal for equal images.
@@ -42,10 +44,16 @@ impl Look {
             width: pixels.width,
             bits: 8 * pixels.dtype.size() as u32,
             histogram,
+            shade: square.iter().all(|value| *value == square[0]).then(|| square[0]),
             thumbnail: square.iter().map(|value| (value * 255.0).round() as u8).collect(),
             picture: Picture::new(&square, THUMBNAIL),
             digest,
         }
+    }
+
+    /// The shade of all pixels, from 0 to 1, if they have one and the same.
+    pub fn shade(&self) -> Option<f32> {
+        self.shade
     }
 
     /// A PNG file of the thumbnail.

@@ -167,17 +167,27 @@ fn bars(shares: &[f64]) -> String {
     pairs.iter().map(|height| BARS[(height / most * 8.0).ceil() as usize]).collect()
 }
 
+/// What is known of an image: its findings, or that there are none among those that somebody looked for.
+fn findings(labels: &[String], targets: &[Target]) -> String {
+    let found = labels.iter().zip(targets).filter(|(_, target)| **target == Target::Positive);
+    let found: Vec<&str> = found.map(|(label, _)| &**label).collect();
+    let assessed = targets.iter().filter(|target| **target != Target::NotAssessed).count();
+    match assessed {
+        _ if !found.is_empty() => found.join(", "),
+        0 => "not assessed".to_owned(),
+        all if all == targets.len() => "no finding".to_owned(),
+        some => format!("no finding among {}", count(some, "assessed label")),
+    }
+}
+
 /// Makes the page of a dataset, of which `survey` was made, with the same `show_ids`. `title` and `about` stand above
 /// it.
 pub fn preview(survey: &Survey, looked: &Looked<'_>, title: &str, about: &str, show_ids: bool) -> Preview {
     let Looked { info, records, parts, looks } = *looked;
     let contact = |index: usize| {
         let look = looks[index].as_ref()?;
-        let findings = info.labels.iter().zip(&records[index].targets);
-        let findings: Vec<&str> =
-            findings.filter(|(_, target)| **target == Target::Positive).map(|(label, _)| &**label).collect();
         let id = if show_ids { format!("{} · ", records[index].id) } else { String::new() };
-        let findings = if findings.is_empty() { "no finding".to_owned() } else { findings.join(", ") };
+        let findings = findings(&info.labels, &records[index].targets);
         let size = format!("{} × {}", look.height, look.width);
         let caption = format!("{id}{}: {findings}; {size}", part_name(parts[index]));
         Some(Contact { png: look.png(), caption })
@@ -306,6 +316,20 @@ mod tests {
         assert!(
             html.contains("train: finding; ") && html.contains("1 image equal to one of another patient")
         );
+    }
+
+    #[test]
+    fn what_nobody_looked_for_is_not_called_absent() {
+        use Target::{Negative, NotAssessed, Positive};
+        let labels = ["a", "b"].map(str::to_owned);
+        for (targets, caption) in [
+            ([Negative, Negative], "no finding"),
+            ([Negative, NotAssessed], "no finding among 1 assessed label"),
+            ([NotAssessed, NotAssessed], "not assessed"),
+            ([NotAssessed, Positive], "b"),
+        ] {
+            assert_eq!(findings(&labels, &targets), caption);
+        }
     }
 
     #[test]

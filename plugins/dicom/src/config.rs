@@ -36,7 +36,7 @@ pub struct DicomConfig {
     /// The label that means "no other finding", if there is such a label.
     #[serde(default = "normal")]
     pub normal: String,
-    /// Images without a row, and rows without an image.
+    /// Images without a row, rows without an image, and files whose headers cannot be read.
     #[serde(default)]
     pub unmatched: Unmatched,
     /// Whose images stay together in one part of a split.
@@ -96,7 +96,7 @@ impl Join {
     }
 }
 
-/// What becomes of images without a row, and of rows without an image.
+/// What becomes of images without a row, of rows without an image, and of files whose headers cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unmatched {
@@ -182,7 +182,8 @@ pub enum Frames {
     First,
 }
 
-fn normal() -> String {
+/// The name of the normal label, unless another is given.
+pub(crate) fn normal() -> String {
     "normal".to_owned()
 }
 

@@ -145,8 +145,8 @@ pub(crate) struct PixelHeader {
     pub(crate) photometric: Photometric,
     pub(crate) slope: f64,
     pub(crate) intercept: f64,
-    /// The first one.
-    pub(crate) window: Option<Window>,
+    /// The first one, or why it cannot be used: not every intensity needs it.
+    pub(crate) window: Result<Option<Window>, &'static str>,
     /// First and last stored value that mean "no image here".
     pub(crate) padding: Option<(i32, i32)>,
 }
@@ -206,7 +206,7 @@ impl PixelHeader {
             photometric,
             slope,
             intercept,
-            window: window(elements)?,
+            window: window(elements),
             padding: padding(elements, signed),
         })
     }
@@ -223,7 +223,7 @@ fn frames(elements: &Elements<'_>) -> Result<usize, HeaderError> {
 fn rescale(elements: &Elements<'_>) -> Result<(f64, f64), HeaderError> {
     let first = |tag, default: f64| match elements.bytes(tag) {
         None => Some(default),
-        Some(_) => elements.numbers(tag)?.first().copied().filter(|number| number.is_finite()),
+        Some(_) => elements.number(tag),
     };
     match (first(SLOPE, 1.0), first(INTERCEPT, 0.0)) {
         (Some(slope), Some(intercept)) if slope != 0.0 => Ok((slope, intercept)),
@@ -231,24 +231,22 @@ fn rescale(elements: &Elements<'_>) -> Result<(f64, f64), HeaderError> {
     }
 }
 
-fn window(elements: &Elements<'_>) -> Result<Option<Window>, HeaderError> {
-    let impossible = |what: &str| HeaderError::Impossible(what.to_owned());
+fn window(elements: &Elements<'_>) -> Result<Option<Window>, &'static str> {
     if elements.text(CENTER).is_none() && elements.text(WIDTH).is_none() {
         return Ok(None);
     }
-    let first = |tag| elements.numbers(tag)?.first().copied().filter(|number| number.is_finite());
-    let (Some(center), Some(width)) = (first(CENTER), first(WIDTH)) else {
-        return Err(impossible("its window"));
+    let (Some(center), Some(width)) = (elements.number(CENTER), elements.number(WIDTH)) else {
+        return Err("its centre and width are not two numbers");
     };
     let function = match elements.text(VOI_FUNCTION).as_deref() {
         None | Some("LINEAR") => WindowFunction::Linear,
         Some("LINEAR_EXACT") => WindowFunction::LinearExact,
         Some("SIGMOID") => WindowFunction::Sigmoid,
-        Some(_) => return Err(HeaderError::Unsupported("an unknown form of window".to_owned())),
+        Some(_) => return Err("its form is none of LINEAR, LINEAR_EXACT and SIGMOID"),
     };
     let least = if function == WindowFunction::Linear { 1.0 } else { f64::MIN_POSITIVE };
     if width < least {
-        return Err(impossible("the width of its window"));
+        return Err("its width is too small");
     }
     Ok(Some(Window { center, width, function }))
 }

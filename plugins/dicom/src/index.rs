@@ -177,7 +177,8 @@ fn directory(
 }
 
 /// Reads headers in parallel. What a folder holds besides images (directories, reports, presentation
-/// states) is left out; a file that the table lists must be an image.
+/// states) is left out; a file that the table lists must be an image. A file whose header cannot be read belongs to
+/// no row.
 fn headers(config: &DicomConfig, names: &Names, files: Vec<PathBuf>, problems: &mut Problems) -> Vec<Found> {
     let look = |path: &PathBuf| {
         with_header(&config.root.join(path), |elements, pixels| {
@@ -186,13 +187,24 @@ fn headers(config: &DicomConfig, names: &Names, files: Vec<PathBuf>, problems: &
     };
     let looked: Vec<_> = files.par_iter().map(look).collect();
     let mut found = Vec::new();
+    let mut left_out = Vec::new();
     for (path, looked) in files.into_iter().zip(looked) {
         match looked {
             Ok((identity, true)) => found.push(Found { path, identity }),
             Ok((_, false)) if config.join != Join::File => {}
             Ok((_, false)) => problems.add(format!("{} has no pixel data", names.file(&path))),
-            Err(error) => problems.add(format!("{} {error}", names.file(&path))),
+            Err(error) => {
+                let problem = format!("{} {error}", names.file(&path));
+                if config.join != Join::File && config.unmatched == Unmatched::Skip {
+                    left_out.push(problem);
+                } else {
+                    problems.add(problem);
+                }
+            }
         }
+    }
+    if let Some(first) = left_out.first() {
+        tracing::warn!("left out: {} files whose headers cannot be read; the first: {first}", left_out.len());
     }
     found
 }

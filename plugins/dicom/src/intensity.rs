@@ -16,6 +16,8 @@ use crate::{
 pub(crate) enum IntensityError {
     #[error("has no window; `intensity = \"percentile\"` or \"auto\" need none")]
     NoWindow,
+    #[error("has a window that cannot be used: {0}; `intensity = \"percentile\"` needs none")]
+    BadWindow(&'static str),
     #[error("consists of padding only")]
     Empty,
 }
@@ -40,13 +42,13 @@ struct Table(Vec<f64>);
 
 impl Table {
     fn of(samples: &Samples, header: &PixelHeader, config: &DicomConfig) -> Result<Self, IntensityError> {
-        let scale = match (config.intensity, header.window) {
-            (Intensity::Auto | Intensity::Window, Some(window)) => Scale::Window(window),
-            (Intensity::Window, None) => return Err(IntensityError::NoWindow),
-            (Intensity::Auto | Intensity::Percentile, _) => {
-                Scale::range(percentiles(samples, header, config.percentiles)?, header)
-            }
-            (Intensity::Full, _) => Scale::range(full_range(header), header),
+        let by_percentiles = || Ok(Scale::range(percentiles(samples, header, config.percentiles)?, header));
+        let window = || header.window.map_err(IntensityError::BadWindow);
+        let scale = match config.intensity {
+            Intensity::Auto => window()?.map_or_else(by_percentiles, |window| Ok(Scale::Window(window)))?,
+            Intensity::Window => Scale::Window(window()?.ok_or(IntensityError::NoWindow)?),
+            Intensity::Percentile => by_percentiles()?,
+            Intensity::Full => Scale::range(full_range(header), header),
         };
         let shade = |bits: u16| {
             let stored = value(bits, header);
@@ -193,7 +195,7 @@ mod tests {
             photometric: Photometric::Upright,
             slope: 1.0,
             intercept: 0.0,
-            window: None,
+            window: Ok(None),
             padding: None,
         }
     }
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn linear_windows_follow_the_standard() {
         let window = |center, width, function| {
-            let window = Some(Window { center, width, function });
+            let window = Ok(Some(Window { center, width, function }));
             let header = PixelHeader { window, ..header(12, false) };
             move |values| bytes(values, &header, Intensity::Window)
         };
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn rescaling_comes_before_the_window() {
-        let window = Some(Window { center: 0.0, width: 2000.0, function: WindowFunction::LinearExact });
+        let window = Ok(Some(Window { center: 0.0, width: 2000.0, function: WindowFunction::LinearExact }));
         let header = PixelHeader { slope: -2.0, intercept: 1000.0, window, ..header(12, false) };
         assert_eq!(bytes([0, 1000, 500, 250], &header, Intensity::Auto), [255, 0, 128, 191]);
     }

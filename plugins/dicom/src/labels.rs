@@ -13,7 +13,10 @@ use nashost_plugin_api::{
     problems::Problems,
 };
 
-use crate::{config::DicomConfig, near::did_you_mean};
+use crate::{
+    config::{self, DicomConfig},
+    near::did_you_mean,
+};
 
 /// Bytes of a column's name at most: each wrong value quotes it.
 const LONGEST_NAME: usize = 200;
@@ -106,7 +109,10 @@ impl Columns {
         let mut found = true;
         let mut seen = HashSet::new();
         for (i, name) in names.iter().enumerate() {
-            if name.len() > LONGEST_NAME {
+            if name.is_empty() {
+                problems.add(format!("{file}:1: column {} has no name", i + 1));
+                found = false;
+            } else if name.len() > LONGEST_NAME {
                 problems.add(format!(
                     "{file}:1: the name of column {} has {} bytes; {LONGEST_NAME} are the most",
                     i + 1,
@@ -141,6 +147,13 @@ impl Columns {
         };
         if found && labels.is_empty() {
             problems.add(format!("{file}:1: no column is left for the labels"));
+            found = false;
+        }
+        let label_names: Vec<_> = labels.iter().map(|&i| names[i].clone()).collect();
+        let normal = &config.normal;
+        if position(&label_names, normal).is_none() && *normal != config::normal() && !normal.is_empty() {
+            let hint = did_you_mean(normal, label_names.iter().map(String::as_str));
+            problems.add(format!("{file}:1: no label \"{normal}\" for `normal`{hint}"));
             found = false;
         }
         key.filter(|_| found).map(|key| Self { key, split, labels })

@@ -136,7 +136,6 @@ fn what_cannot_be_shown_rightly_is_refused() {
         (sample().with_number(0x0028_0010, 3), "is truncated: 12 of 18 bytes"),
         (sample().with_text(0x0028_0008, "2"), "has 2 frames; `frames = \"first\"`"),
         (sample().with_text(0x0028_1053, "0"), "rescale slope"),
-        (sample().with_text(0x0028_1050, "100"), "impossible header: its window"),
         (sample().with_text(0x0028_3000, "table"), "a modality lookup table"),
         (sample().without(0x0028_0101), "says nothing of its stored bits"),
         (sample().without(0x0028_0004), "says nothing of its photometric interpretation"),
@@ -149,6 +148,39 @@ fn what_cannot_be_shown_rightly_is_refused() {
     }
     let ext12 = picture(&fixtures().join("RG1_jpeg_ext12.dcm"), &config).unwrap_err().to_string();
     assert!(ext12.contains("lossy JPEG of 12 bit; convert it"), "{ext12}");
+}
+
+#[test]
+fn a_bad_window_matters_only_where_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.dcm");
+    let shown = |sample: Sample, intensity| {
+        fs::write(&path, sample.bytes()).unwrap();
+        let config = DicomConfig { intensity, ..DicomConfig::new(".", "labels.csv") };
+        picture(&path, &config).map_err(|error| error.to_string())
+    };
+    let window = |center: &str, width: &str| {
+        Sample::new("1.2.3", "p1").with_text(0x0028_1050, center).with_text(0x0028_1051, width)
+    };
+    for (bad, reason) in [
+        (
+            Sample::new("1.2.3", "p1").with_text(0x0028_1050, "100"),
+            "its centre and width are not two numbers",
+        ),
+        (window("wide", "100"), "its centre and width are not two numbers"),
+        (window("100", "0.5"), "its width is too small"),
+        (window("100", "50").with_text(0x0028_1056, "CUBIC"), "its form is none of"),
+    ] {
+        for intensity in [Intensity::Auto, Intensity::Window] {
+            let error = shown(bad.clone(), intensity).unwrap_err();
+            assert!(error.contains(reason) && error.contains("`intensity = \"percentile\"`"), "{error}");
+        }
+        for intensity in [Intensity::Percentile, Intensity::Full] {
+            assert!(shown(bad.clone(), intensity).is_ok(), "{reason}");
+        }
+    }
+    let several = shown(window("2048\\soft", "4096\\tissue"), Intensity::Window).unwrap();
+    assert_eq!(several, shown(window("2048", "4096"), Intensity::Window).unwrap(), "the first one counts");
 }
 
 /// A folder with files and a table.
@@ -271,6 +303,23 @@ fn every_problem_is_listed_at_once() {
 }
 
 #[test]
+fn a_misspelt_normal_label_and_nameless_columns_are_told() {
+    let archive =
+        Archive::new(&three(), "SOPInstanceUID,fracture,healthy\n1.2.1,1,0\n1.2.2,0,1\n1.2.3,1,0\n");
+    let config = |normal: &str| DicomConfig { normal: normal.to_owned(), ..archive.config() };
+    assert_eq!(
+        problems(config("helthy"))[0],
+        "labels.csv:1: no label \"helthy\" for `normal` (did you mean \"healthy\"?)"
+    );
+    for (normal, label) in [("Healthy", Some("healthy")), ("normal", None), ("", None)] {
+        let info = Dicom::create(config(normal)).unwrap().describe().unwrap();
+        assert_eq!(info.normal_label.as_deref(), label, "{normal}");
+    }
+    let nameless = Archive::new(&three(), "SOPInstanceUID,fracture,\n1.2.1,1,0\n");
+    assert_eq!(problems(nameless.config())[0], "labels.csv:1: column 3 has no name");
+}
+
+#[test]
 fn links_lead_nowhere() {
     let archive = Archive::new(&three(), "SOPInstanceUID,x\n1.2.1,1\n1.2.2,0\n1.2.3,1\n");
     let outside = Archive::new(&[("secret.dcm", Sample::new("1.2.9", "PAT-X"))], "");
@@ -289,6 +338,40 @@ fn unmatched_images_and_rows_can_be_left_out() {
     let config = DicomConfig { unmatched: Unmatched::Skip, group: Group::Study, ..archive.config() };
     let records = Dicom::create(config).unwrap().records().unwrap();
     assert_eq!((records.len(), records[0].group.as_str()), (1, "1.2.3.99"));
+}
+
+#[test]
+fn a_file_that_no_row_claims_blocks_no_archive() {
+    // HTJ2K, which is not decoded, and MPEG-4, as of a recording beside the radiographs.
+    let compressed = |sop: &str, syntax| Sample { syntax, ..Sample::new(sop, "PAT-C") };
+    let mut samples = three().to_vec();
+    samples.push(("c/4.dcm", compressed("1.2.4", "1.2.840.10008.1.2.4.201")));
+    samples.push(("c/5.dcm", compressed("1.2.5", "1.2.840.10008.1.2.4.102")));
+    let archive = Archive::new(&samples, "SOPInstanceUID,x\n1.2.1,1\n1.2.2,0\n1.2.4,1\n");
+    fs::write(archive.0.path().join("c/6.dcm"), "no image").unwrap();
+    let refused = problems(archive.config());
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].starts_with("file \"c/6.dcm\" is no DICOM file"), "{refused:?}");
+    assert!(refused[1].starts_with("2 of the images have no row"), "{refused:?}");
+
+    let config = DicomConfig { unmatched: Unmatched::Skip, ..archive.config() };
+    let dataset = Dicom::create(config).unwrap();
+    let records = dataset.records().unwrap();
+    assert_eq!(
+        records.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(),
+        ["1.2.1", "1.2.2", "1.2.4"]
+    );
+    assert!(dataset.pixels(1).is_ok());
+    let error = dataset.pixels(2).unwrap_err().to_string();
+    assert!(
+        error.contains("(labels.csv:4) has the unsupported transfer syntax 1.2.840.10008.1.2.4.201"),
+        "{error}"
+    );
+
+    // A table that names the file itself claims it.
+    fs::write(archive.0.path().join("labels.csv"), "File,x\nc/6.dcm,1\n").unwrap();
+    let named = DicomConfig { join: Join::File, unmatched: Unmatched::Skip, ..archive.config() };
+    assert!(problems(named)[0].starts_with("file \"c/6.dcm\" is no DICOM file"));
 }
 
 #[test]

@@ -209,6 +209,13 @@ pub struct DataReady {
     pub seconds: f64,
 }
 
+impl DataReady {
+    /// Whether `other` tells of the same images, prepared in the same way.
+    pub fn is_same(&self, other: &Self) -> bool {
+        *other == Self { cached: other.cached, seconds: other.seconds, ..self.clone() }
+    }
+}
+
 /// The parts of the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SplitMade {

@@ -48,6 +48,27 @@ fn folding_in_two_parts_is_folding_at_once() {
 }
 
 #[test]
+fn trials_keep_the_normalisation_that_they_were_queued_with() {
+    let mut events = testing::run();
+    let ready =
+        |events: &[RunEvent]| match events.iter().find(|event| matches!(event, RunEvent::DataReady(_))) {
+            Some(RunEvent::DataReady(ready)) => ready.clone(),
+            _ => panic!("a run has data"),
+        };
+    let before = ready(&events);
+    let after = DataReady {
+        normalisation: Some(Normalisation { mean: vec![0.5], std: vec![0.3] }),
+        ..before.clone()
+    };
+    assert!(before.is_same(&DataReady { cached: !before.cached, seconds: 9.0, ..before.clone() }));
+    assert!(!before.is_same(&after));
+    events.extend([RunEvent::DataReady(after.clone()), testing::queued(2, 2)]);
+    let state = State::fold(&records(events)).unwrap();
+    assert_eq!(state.trials[&1].normalisation, before.normalisation);
+    assert_eq!(state.trials[&2].normalisation, after.normalisation);
+}
+
+#[test]
 fn a_second_attempt_goes_on_from_the_epochs_of_the_first() {
     let mut events = testing::run();
     let again = testing::queued(2, 2);

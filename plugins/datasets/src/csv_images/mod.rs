@@ -31,7 +31,7 @@ use self::{decode::decode, index::Index};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvImagesConfig {
-    /// Folder of the images. No image may lie outside.
+    /// Folder of the images. No path may lead outside; links in it are followed.
     pub root: PathBuf,
     /// The only index file, relative to `root`.
     #[serde(default)]

@@ -99,7 +99,7 @@ impl Stream {
             [factor + 2 + 3 * near, factor * 4 + 3 + 5 * near, factor * 17 + 4 + 7 * near]
         } else {
             let factor = 256 / (maxval + 1);
-            [(3 / factor).max(2) + 3 * near, (7 / factor).max(3) + 5 * near, (21 / factor).max(4) + 7 * near]
+            [(3 / factor + 3 * near).max(2), (7 / factor + 5 * near).max(3), (21 / factor + 7 * near).max(4)]
         };
         let t1 = if t1 == 0 { clamp(defaults[0], near + 1) } else { t1 };
         let t2 = if t2 == 0 { clamp(defaults[1], t1) } else { t2 };
@@ -375,5 +375,24 @@ impl Bits<'_> {
             }
         }
         if zeros < most { Some((zeros << k) as i32 | self.bits(k)?) } else { Some(self.bits(qbpp)? + 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Figures C.4 and C.5 of T.87, by hand.
+    #[test]
+    fn default_thresholds_follow_depth_and_nearness() {
+        let thresholds = |precision, near| {
+            let stream = Stream { rows: 1, columns: 1, components: 1, precision, preset: [0; 5], near };
+            stream.parameters().unwrap().thresholds
+        };
+        assert_eq!(thresholds(8, 0), [3, 7, 21]);
+        assert_eq!(thresholds(8, 2), [9, 17, 35]);
+        assert_eq!(thresholds(12, 0), [18, 67, 276]);
+        assert_eq!(thresholds(6, 0), [2, 3, 5]);
+        assert_eq!(thresholds(6, 1), [3, 6, 12], "nearness counts before the least thresholds");
     }
 }

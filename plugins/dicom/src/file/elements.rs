@@ -110,9 +110,9 @@ impl<'a> Elements<'a> {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// The numbers of an element that holds them as text (DS, IS); none if one cannot be read.
-    pub(crate) fn numbers(&self, tag: Tag) -> Option<Vec<f64>> {
-        self.text(tag)?.split('\\').map(|number| number.trim().parse().ok()).collect()
+    /// The first number of an element that holds numbers as text (DS, IS), if it can be read and is finite.
+    pub(crate) fn number(&self, tag: Tag) -> Option<f64> {
+        self.text(tag)?.split('\\').next()?.trim().parse().ok().filter(|number: &f64| number.is_finite())
     }
 
     /// The items of a sequence, each with its elements.
@@ -314,14 +314,16 @@ mod tests {
             (0x0008_0090, b"M\xFCller"),
             (0x0008_1140, &implicit(&[(ITEM, &item), (ITEM, &item)])),
             (0x0028_0010, &300u16.to_le_bytes()),
-            (0x0028_1050, b"10\\ -2.5 "),
+            (0x0028_1050, b"-2.5 \\?"),
+            (0x0028_1051, b"?\\10"),
             (PIXEL_DATA, &[1, 2, 3, 4]),
         ]);
         let (elements, pixels) = Elements::read(&bytes, Encoding::IMPLICIT_LITTLE).unwrap();
         assert_eq!(elements.text(0x0008_0060).unwrap(), "CR");
         assert_eq!(elements.text(0x0008_0090).unwrap(), "Müller");
         assert_eq!(elements.u16(0x0028_0010), Some(300));
-        assert_eq!(elements.numbers(0x0028_1050).unwrap(), [10.0, -2.5]);
+        assert_eq!(elements.number(0x0028_1050), Some(-2.5), "only the first is read");
+        assert_eq!(elements.number(0x0028_1051), None);
         let items = elements.items(0x0008_1140).unwrap();
         assert_eq!(items.len(), 2);
         assert_eq!(items[1].text(0x0008_1155).unwrap(), "1.2");

@@ -72,7 +72,8 @@ impl DataSet {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(FileError::TooLarge);
         }
-        let (syntax, body) = split(&bytes)?;
+        let (uid, body) = split(&bytes)?;
+        let syntax = Syntax::of(&uid).ok_or_else(|| unsupported(&uid))?;
         let mut start = bytes.len() - body.len();
         if syntax.deflated {
             let mut inflated = Vec::new();
@@ -102,7 +103,8 @@ impl DataSet {
 }
 
 /// Calls `look` with the elements in front of the pixel data and whether there are pixel data, reading no
-/// more of the file than it takes.
+/// more of the file than it takes. Pixels of an unknown transfer syntax are compressed in some way, and headers of
+/// such files are in explicit little endian (PS3.5, annex A.4), so it is known whose they are.
 pub(crate) fn with_header<T>(
     path: &Path,
     look: impl FnOnce(&Elements<'_>, bool) -> T,
@@ -111,21 +113,23 @@ pub(crate) fn with_header<T>(
     loop {
         let bytes = read_at_most(path, limit)?;
         let all = (bytes.len() as u64) < limit;
-        let (syntax, body) = match split(&bytes) {
+        let (uid, body) = match split(&bytes) {
             Err(FileError::Truncated) if !all && limit < MAX_BYTES => {
                 limit *= 16;
                 continue;
             }
             other => other?,
         };
-        if syntax.deflated {
+        let syntax = Syntax::of(&uid);
+        if syntax.is_some_and(|syntax| syntax.deflated) {
             let whole = DataSet::read(path)?;
             let (elements, pixels) = Elements::read(&whole.bytes[whole.start..], whole.syntax.encoding)?;
             return Ok(look(&elements, pixels.is_some()));
         }
-        match Elements::read(body, syntax.encoding) {
+        match Elements::read(body, syntax.map_or(Encoding::EXPLICIT_LITTLE, |syntax| syntax.encoding)) {
             // Without pixel data in sight, the end of what was read need not be the end of the file.
             Ok((_, None)) | Err(FileError::Truncated) if !all && limit < MAX_BYTES => limit *= 16,
+            Err(_) if syntax.is_none() => return Err(unsupported(&uid)),
             other => {
                 let (elements, pixels) = other?;
                 return Ok(look(&elements, pixels.is_some()));
@@ -152,16 +156,17 @@ fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Syntax of a file, and the bytes behind its meta information.
-fn split(bytes: &[u8]) -> Result<(Syntax, &[u8]), FileError> {
+/// Transfer syntax of a file, and the bytes behind its meta information.
+fn split(bytes: &[u8]) -> Result<(String, &[u8]), FileError> {
     if bytes.len() < PREAMBLE || !bytes[..PREAMBLE].ends_with(b"DICM") {
         return Err(FileError::Mark);
     }
     let (meta, body) = Elements::read_group(&bytes[PREAMBLE..], Encoding::EXPLICIT_LITTLE, 2)?;
     let uid = meta.text(TRANSFER_SYNTAX).ok_or(FileError::NoSyntax)?;
-    let syntax = Syntax::of(&uid).ok_or_else(|| {
-        // A damaged file must not write what it likes into messages.
-        FileError::Syntax(uid.chars().filter(|c| c.is_ascii_digit() || *c == '.').take(64).collect())
-    })?;
-    Ok((syntax, body))
+    Ok((uid, body))
+}
+
+fn unsupported(uid: &str) -> FileError {
+    // A damaged file must not write what it likes into messages.
+    FileError::Syntax(uid.chars().filter(|c| c.is_ascii_digit() || *c == '.').take(64).collect())
 }
