@@ -147,7 +147,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0923", "a network cannot be exported", "The message says what the format cannot hold, or what libtorch refused. Weights must be those of the graph, in 32 bits; an ONNX file is smaller than 2 GiB."),
     ("E0924", "images cannot be listed", "`nashost predict` takes a folder of PNG, JPEG and TIFF files, or a CSV file with a column that names files relative to its folder (`--column`, `image` if left out)."),
     ("E0925", "images that have no scores", "Some images are missing, damaged or of an unsupported kind. The message names each and says why, and so does the column `why` of the answer, in which all other images have their scores."),
-    ("E0926", "the run's images were no image files", "`nashost predict` decodes PNG, JPEG and TIFF files with the code of `csv-images`. A run on another dataset, such as `dicom`, saw pixels that other code made, so its network is not shown these files. Export it with `nashost export --as onnx` and give it pixels that were decoded as for the run."),
+    ("E0926", "the run's images were no image files", "`nashost predict` decodes PNG, JPEG and TIFF files with the code of `csv-images`, which gives the pixels of `csv-images`, `medmnist` and `phantom`. A run on another dataset, such as `dicom`, saw pixels that other code made, so its network is not shown these files. Export it with `nashost export --as onnx` and give it pixels that were decoded as for the run."),
 ];
 
 /// Returns the code if it is one of nashost's.
