@@ -63,6 +63,25 @@ fn metric(summary: &Value, rows: &str, method: &str, metric: &str) -> f64 {
     (mean * 1e5).round() / 1e5
 }
 
+#[test]
+fn what_stands_under_a_metrics_name_is_its_value_and_a_short_list_is_told() {
+    let sandbox = Sandbox::default();
+    // The search ranks by the closed form of the Zen-Score; the run's metric is another.
+    let line = format!(
+        "{ZENNAS} -s search.score=analytic -s search.rescore=2 -s search.top=3 -s score.plugin=params"
+    );
+    let short = "`search.top` is 3, but the search recommends only 2 different networks";
+    sandbox.nashost(&line).assert().success().stderr(contains(short));
+    let run = sandbox.latest();
+    let trials = run.table("trials.csv");
+    assert_eq!(trials.len(), 2);
+    for trial in trials {
+        assert_eq!(trial["score.params"].parse::<f64>(), trial["params"].parse::<f64>(), "{trial:?}");
+    }
+    let events = String::from_utf8(run.bytes("events.jsonl")).unwrap();
+    assert_eq!(events.matches(short).count(), 1, "the warning is recorded");
+}
+
 /// Checks that `best_so_far` is the running maximum of `value`, and returns the values.
 fn values(run: &Run) -> Vec<String> {
     let mut best = f64::NEG_INFINITY;

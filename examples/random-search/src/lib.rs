@@ -11,6 +11,9 @@ use nashost_plugin_api::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Draws in a row that may break a budget before the search is given up.
+const MOST_REJECTS: u64 = 20_000;
+
 /// What users may set.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -65,14 +68,24 @@ impl Strategy for RandomSearch {
         let state = &mut self.state;
         state.direction = context.direction();
         let mut requests = Vec::new();
+        let mut rejects = 0;
         while requests.len() < n as usize && state.asked < self.config.evaluations {
             nashost_plugin_api::sdk::check_cancelled()?;
             let spec = context.sample(derive_seed(context.seed(), &format!("sample/{}", state.tries)))?;
             state.tries += 1;
             if let Some(budget) = context.violation(&spec)? {
-                *state.rejected.entry(budget).or_default() += 1;
+                *state.rejected.entry(budget.clone()).or_default() += 1;
+                rejects += 1;
+                if rejects == MOST_REJECTS {
+                    return Err(format!(
+                        "{MOST_REJECTS} structures in a row broke a budget, the last one `{budget}`; loosen \
+                         `search.budget`"
+                    )
+                    .into());
+                }
                 continue;
             }
+            rejects = 0;
             let id = state.asked;
             state.asked += 1;
             state.open.insert(id, spec.clone());

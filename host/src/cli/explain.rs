@@ -122,7 +122,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("E0810", "search workers ended early", "This is a bug of nashost; please report it."),
     ("E0811", "the run was stopped", "By Ctrl-C or a signal. Everything that was finished is recorded."),
     ("E0812", "the search found nothing", "No structure kept the budgets or could be scored. Loosen `search.budget` or raise the number of evaluations."),
-    ("E0813", "the search does not repeat", "A search is taken up by asking the strategy again and telling it the recorded answers. It proposed another structure than the record has, so plugin or space changed, or draw without the seeds they are given. Start a new run."),
+    ("E0813", "the search does not repeat", "A search is taken up by asking the strategy again and telling it the recorded answers. It proposed another structure than the record has, so plugin or space changed, or draw without the seeds they are given; or a budget is measured, such as `latency`, and `search.state` was lost. Start a new run."),
     ("E0814", "an error of a worker", "A worker process told an error that this version does not know. The message is the worker's."),
     ("E0815", "a worker process died", "The process that trained or searched was ended by a signal or ended itself, most often because of a plugin. The message shows the end of its log. The attempt is lost, the run goes on; after `run.attempts` attempts that get no further, the trial is given up."),
     ("E0816", "a worker process was stuck", "It made no progress for as long as `run.stall` allows, or gave no sign of life for a minute, and was ended. Raise `run.stall` if single steps take that long."),

@@ -6,6 +6,7 @@
 //! This process is the driver: search and training happen in [workers](crate::worker).
 
 mod budget;
+mod chosen;
 mod components;
 mod data;
 mod duties;

@@ -1,20 +1,17 @@
 //! One process's part of a run: everything that the record lacks, stage by stage.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
 use nashost_plugin_api::{
     abi::foreign::ForeignArchitecture,
     architecture::{Geometry, Spec},
-    component::Kind,
     dataset::Part,
-    metric::Score,
     seed::derive_seed,
-    strategy::Ranked,
 };
 
 use super::{
-    CHANNELS, Finished, Host, Prepared, SPLIT, budget::Budget, identities, interrupted, is_cancelled, method,
-    portable, search::Searcher, training::is_of_surroundings,
+    Finished, Host, Prepared, SPLIT, budget::Budget, identities, interrupted, is_cancelled, method,
+    search::Searcher, training::is_of_surroundings,
 };
 use crate::{
     config::Config,
@@ -22,7 +19,7 @@ use crate::{
     evaluate::{MetricSet, Truth, bootstrap, fit_baselines},
     run::{
         Ending, Recorder,
-        events::{Baseline, Failure, RunEvent},
+        events::{Baseline, Failure, PortableArchitecture, RunEvent},
         provenance::Provenance,
         retention,
         summary::Summary,
@@ -56,9 +53,9 @@ pub(super) struct Session<'a> {
     pub(super) host: &'a Host<'a>,
     pub(super) recorder: Recorder,
     pub(super) budget: Budget<'a>,
-    architecture_ref: ComponentRef,
-    architecture: &'a ForeignArchitecture,
-    prepared: Prepared,
+    pub(super) architecture_ref: ComponentRef,
+    pub(super) architecture: &'a ForeignArchitecture,
+    pub(super) prepared: Prepared,
     provenance: Provenance,
 }
 
@@ -95,17 +92,11 @@ impl<'a> Session<'a> {
     ) -> std::result::Result<usize, Stop> {
         self.baselines(metrics)?;
         let mut pool = Pool::new(self.launcher()?);
-        let chosen: Vec<(Spec, BTreeMap<String, Score>)> = match searcher {
-            None => vec![(self.architecture.initial().map_err(Error::from)?, BTreeMap::new())],
+        let chosen = match searcher {
+            None => vec![self.structure(self.architecture.initial().map_err(Error::from)?)?],
             Some(searcher) => {
-                let mut ranked = self.search(searcher, &mut pool)?;
-                ranked.truncate(self.config.search.as_ref().map_or(1, |search| search.top.max(1)));
-                let with_score = |ranked: Ranked| {
-                    let value = Some(ranked.value);
-                    let score = Score { value, spread: None, repeats: 1, seconds: 0.0, why: None };
-                    (ranked.spec, BTreeMap::from([(searcher.metric_id().to_owned(), score)]))
-                };
-                ranked.into_iter().map(with_score).collect()
+                let ranked = self.search(searcher, &mut pool)?;
+                self.chosen(searcher, ranked)?
             }
         };
         self.queue(chosen)?;
@@ -135,17 +126,12 @@ impl<'a> Session<'a> {
     }
 
     /// Queues a trial for each structure and seed.
-    fn queue(&mut self, chosen: Vec<(Spec, BTreeMap<String, Score>)>) -> Result<()> {
-        let side = self.config.train.resolution;
-        let geometry = Geometry { input: [CHANNELS, side, side], outputs: self.prepared.store.labels() };
-        let version = self.host.registry.version(Kind::Architecture, &self.architecture_ref.id)?;
+    fn queue(&mut self, chosen: Vec<PortableArchitecture>) -> Result<()> {
         let mut number = 0;
-        for (spec, scores) in chosen {
-            let space = self.architecture_ref.clone();
-            let portable = portable(self.architecture, space, version.clone(), spec, geometry, scores)?;
-            let (id, spec) = (portable.id.clone(), portable.spec.clone());
+        for structure in chosen {
+            let (id, spec, geometry) = (structure.id.clone(), structure.spec.clone(), structure.geometry);
             if !self.recorder.state().architectures.contains_key(&id) {
-                self.recorder.record(RunEvent::ArchitectureReady(Box::new(portable)))?;
+                self.recorder.record(RunEvent::ArchitectureReady(Box::new(structure)))?;
             }
             for &seed in &self.config.run.seeds.0 {
                 number += 1;

@@ -51,7 +51,8 @@ impl NewKind {
                 source: include_str!("../../templates/strategy.rs.in"),
                 uses_data: false,
                 recipe: ",\n  \"recipe\": {\n    \"arch\": { \"plugin\": \"superres\" },\n    \
-                         \"search\": { \"plugin\": \"{{name}}\", \"budget\": [{ \"kind\": \"params\", \"max\": 1e6 }] }\n  }",
+                         \"search\": { \"plugin\": \"{{name}}\", \"budget\": [{ \"kind\": \"params\", \"max\": 1e6 }] },\n    \
+                         \"score\": { \"plugin\": \"params\", \"better\": \"higher\" }\n  }",
                 run: "run --plugin {{name}}",
             },
             Self::Architecture => Template {

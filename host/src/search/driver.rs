@@ -28,7 +28,8 @@ use crate::{
     worker::{Answered, FromWorker, Proposal, SearchState, SearchTask},
 };
 
-/// How often the strategy's state is saved. What was answered since is told to it again.
+/// How often the strategy's state is saved. What was answered since is told to it again, and it makes the
+/// same proposals again.
 const SAVE: Duration = Duration::from_secs(2);
 
 /// Everything a search needs.
@@ -98,6 +99,9 @@ pub fn search(
         for proposal in &open {
             give_out(proposal, &mut finished)?;
         }
+        // Where a time is measured again it is another, and so may the proposal be. Then none is made again
+        // whose answer is recorded: the state that holds it is saved before.
+        let every = if space.measures_time() { Duration::ZERO } else { SAVE };
         let mut saved = Instant::now();
         let mut stop = false;
         loop {
@@ -118,7 +122,7 @@ pub fn search(
             if asked - told > lag {
                 return Err(broken(&name, format!("more than {wanted} proposals")));
             }
-            if stop || saved.elapsed() >= SAVE {
+            if stop || saved.elapsed() >= every {
                 let state = SearchState {
                     told,
                     open: open.clone(),
@@ -161,8 +165,10 @@ fn other_structure(strategy: &str, answered: &Answered) -> Error {
         "proposal {} of strategy `{strategy}` is another structure than the record says",
         answered.id
     );
-    Error::new(Exit::Identity, "E0813", message)
-        .help("the strategy or the space has changed, or draws without a seed; start a new run")
+    Error::new(Exit::Identity, "E0813", message).help(
+        "the strategy or the space has changed, or draws without a seed, or a budget is measured and the \
+             saved state of the search is gone; start a new run",
+    )
 }
 
 fn work(
@@ -183,8 +189,7 @@ fn work(
 
 fn score(space: &Space<'_>, metric: &ForeignArchitectureMetric, spec: &Spec, id: u64) -> Result<Score> {
     let _grad = GradGuard::save();
-    let candidate = space.candidate(spec, derive_seed(space.seed(), &format!("score/{id}")))?;
-    Ok(metric.score(&[candidate], &space.score_context())?.remove(0))
+    space.score(metric, spec, derive_seed(space.seed(), &format!("score/{id}")))
 }
 
 fn unpack(text: &str) -> Result<Vec<u8>> {

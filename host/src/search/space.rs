@@ -1,11 +1,13 @@
 //! A search space under budgets, as a strategy sees it.
 
+use std::sync::{Once, PoisonError, RwLock};
+
 use nashost_plugin_api::{
     abi::foreign::{CallError, ForeignArchitecture, ForeignArchitectureMetric},
     architecture::{Counters, Geometry, Spec},
-    component::{PluginError, PluginResult},
+    component::PluginResult,
     graph::Graph,
-    metric::{Candidate, Direction, ScoreContext},
+    metric::{Candidate, Direction, Score, ScoreContext},
     seed::derive_seed,
     strategy::SearchContext,
 };
@@ -23,14 +25,25 @@ pub struct Budget {
     pub metric: Option<ForeignArchitectureMetric>,
 }
 
+/// A budget, and how it is kept.
+struct Limit {
+    budget: Budget,
+    /// Whether its metric must not be at work beside another thread: what it measures is time.
+    alone: bool,
+    /// The first structure without a value is logged.
+    undefined: Once,
+}
+
 /// A search space: an architecture at one geometry, under budgets.
 pub struct Space<'a> {
     architecture: &'a ForeignArchitecture,
     geometry: Geometry,
-    budgets: Vec<Budget>,
+    limits: Vec<Limit>,
     direction: Direction,
     device: String,
     seed: u64,
+    /// Threads that score hold it for reading; a budget that is measured alone, for writing.
+    quiet: RwLock<()>,
 }
 
 impl<'a> Space<'a> {
@@ -38,7 +51,8 @@ impl<'a> Space<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if the space has no first structure or a budget names nothing that can be counted.
+    /// Fails if the space has no first structure, a budget names nothing that can be counted, or its metric
+    /// does not describe itself.
     pub fn new(
         architecture: &'a ForeignArchitecture,
         geometry: Geometry,
@@ -49,11 +63,14 @@ impl<'a> Space<'a> {
     ) -> Result<Self> {
         // Cheap counts first: most candidates of a long search are rejected by them.
         budgets.sort_by_key(|b| (b.metric.is_some(), is_exact(&b.kind)));
-        let space = Self { architecture, geometry, budgets, direction, device: device.to_owned(), seed };
+        let limits = budgets.into_iter().map(Limit::new).collect::<Result<_>>()?;
+        let device = device.to_owned();
+        let space =
+            Self { architecture, geometry, limits, direction, device, seed, quiet: RwLock::default() };
         let first = architecture.initial()?;
         let counters = architecture.counters(&first, &geometry)?;
         space.check_exact(&first, &counters)?;
-        for budget in &space.budgets {
+        for Limit { budget, .. } in &space.limits {
             if !is_exact(&budget.kind) && budget.metric.is_none() && !counters.contains_key(&budget.kind) {
                 let mut known: Vec<&str> = vec!["params", "macs", "layers"];
                 known.extend(counters.keys().map(String::as_str));
@@ -129,15 +146,33 @@ impl<'a> Space<'a> {
         ScoreContext { geometry: self.geometry, device: self.device.clone() }
     }
 
-    fn count(
+    /// Whether a structure that keeps every budget now may break one when it is measured again.
+    pub fn measures_time(&self) -> bool {
+        self.limits.iter().any(|limit| limit.alone)
+    }
+
+    /// Scores a structure by the search's `metric`, which waits while a budget is measured alone.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the structure has no valid network, or the metric fails.
+    pub fn score(&self, metric: &ForeignArchitectureMetric, spec: &Spec, seed: u64) -> Result<Score> {
+        let _others_may_score = self.quiet.read().unwrap_or_else(PoisonError::into_inner);
+        let candidate = self.candidate(spec, seed)?;
+        Ok(metric.score(&[candidate], &self.score_context())?.remove(0))
+    }
+
+    /// Returns whether a structure keeps a budget. Where its value is undefined it does not.
+    fn keeps(
         &self,
-        budget: &Budget,
+        limit: &Limit,
         spec: &str,
         counters: &Counters,
         graph: &mut Option<(Spec, Graph)>,
-    ) -> PluginResult<f64> {
-        if let Some(&value) = counters.get(&budget.kind) {
-            return Ok(value);
+    ) -> PluginResult<bool> {
+        let Limit { budget: Budget { kind, max, metric }, .. } = limit;
+        if let Some(value) = counters.get(kind) {
+            return Ok(value <= max);
         }
         let (spec, graph) = match graph {
             Some(known) => known,
@@ -147,28 +182,61 @@ impl<'a> Space<'a> {
                 graph.insert((spec, network))
             }
         };
-        if let Some(metric) = &budget.metric {
+        if let Some(metric) = metric {
             let candidate = Candidate {
                 spec: spec.clone(),
                 graph: graph.clone(),
                 counters: counters.clone(),
                 seed: derive_seed(self.seed, "budget"),
             };
-            let score = metric.score(&[candidate], &self.score_context())?.remove(0);
-            return score.value.ok_or_else(|| {
-                PluginError::from(format!(
-                    "`{}` is undefined: {}",
-                    budget.kind,
-                    score.why.unwrap_or_default()
-                ))
-            });
+            return self.measure(limit, metric, candidate);
         }
         let costs = graph.costs()?;
-        Ok(match budget.kind.as_str() {
+        let value = match kind.as_str() {
             "params" => costs.params as f64,
             "macs" => costs.macs as f64,
-            _ => costs.layers as f64,
-        })
+            "layers" => costs.layers as f64,
+            _ => {
+                let space = self.architecture.id();
+                return Err(format!(
+                    "architecture `{space}` does not count `{kind}` of {spec}, though it did of its first structure"
+                )
+                .into());
+            }
+        };
+        Ok(value <= *max)
+    }
+
+    fn measure(
+        &self,
+        limit: &Limit,
+        metric: &ForeignArchitectureMetric,
+        candidate: Candidate,
+    ) -> PluginResult<bool> {
+        let nobody_else = limit.alone.then(|| self.quiet.write().unwrap_or_else(PoisonError::into_inner));
+        let score = metric.score(&[candidate], &self.score_context())?.remove(0);
+        drop(nobody_else);
+        if score.value.is_none() {
+            limit.undefined.call_once(|| {
+                tracing::warn!(
+                    "`{}` is undefined for a structure, which therefore breaks this budget: {}; further ones \
+                     are counted, not told",
+                    limit.budget.kind,
+                    score.why.as_deref().unwrap_or("the metric gives no reason")
+                );
+            });
+        }
+        Ok(score.value.is_some_and(|value| value <= limit.budget.max))
+    }
+}
+
+impl Limit {
+    fn new(budget: Budget) -> Result<Self> {
+        let alone = match &budget.metric {
+            Some(metric) => !metric.describe()?.parallel,
+            None => false,
+        };
+        Ok(Self { budget, alone, undefined: Once::new() })
     }
 }
 
@@ -199,14 +267,14 @@ impl SearchContext for Space<'_> {
     }
 
     fn violation_text(&self, spec: &str) -> PluginResult<Option<String>> {
-        if self.budgets.is_empty() {
+        if self.limits.is_empty() {
             return Ok(None);
         }
         let counters = self.architecture.counters_text(spec, &self.geometry)?;
         let mut graph = None;
-        for budget in &self.budgets {
-            if self.count(budget, spec, &counters, &mut graph)? > budget.max {
-                return Ok(Some(budget.kind.clone()));
+        for limit in &self.limits {
+            if !self.keeps(limit, spec, &counters, &mut graph)? {
+                return Ok(Some(limit.budget.kind.clone()));
             }
         }
         Ok(None)
@@ -222,5 +290,182 @@ impl SearchContext for Space<'_> {
 
     fn seed(&self) -> u64 {
         self.seed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use nashost_plugin_api::{
+        architecture::{Architecture, ArchitectureInfo},
+        component::Component,
+        metric::{ArchitectureMetric, ArchitectureMetricInfo},
+        testing,
+    };
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Deserialize, JsonSchema)]
+    struct Empty {}
+
+    /// Chains of convolutions. Its counter `firsts` is that of the first structure alone.
+    struct Chains;
+
+    impl Component for Chains {
+        const ID: &'static str = "chains";
+        const DESCRIPTION: &'static str = "Chains of convolutions.";
+        type Config = Empty;
+
+        fn create(_: Empty) -> PluginResult<Self> {
+            Ok(Self)
+        }
+    }
+
+    impl Architecture for Chains {
+        fn describe(&self) -> ArchitectureInfo {
+            ArchitectureInfo { spec_schema: json!({}), searchable: true, source: "a test".to_owned() }
+        }
+
+        fn initial(&self) -> PluginResult<Spec> {
+            Ok(json!([4]))
+        }
+
+        fn sample(&self, _: u64) -> PluginResult<Spec> {
+            self.initial()
+        }
+
+        fn mutate(&self, spec: &Spec, _: u32, _: u64) -> PluginResult<Spec> {
+            Ok(spec.clone())
+        }
+
+        fn graph(&self, spec: &Spec, _: &Geometry) -> PluginResult<Graph> {
+            testing::ToySpace::network(spec)
+        }
+
+        fn counters(&self, spec: &Spec, _: &Geometry) -> PluginResult<Counters> {
+            let first = *spec == json!([4]);
+            Ok(first.then(|| ("firsts".to_owned(), 1.0)).into_iter().collect())
+        }
+    }
+
+    /// The first width, undefined for 16.
+    struct Width;
+
+    impl Component for Width {
+        const ID: &'static str = "width";
+        const DESCRIPTION: &'static str = "The first width.";
+        type Config = Empty;
+
+        fn create(_: Empty) -> PluginResult<Self> {
+            Ok(Self)
+        }
+    }
+
+    impl ArchitectureMetric for Width {
+        fn describe(&self) -> ArchitectureMetricInfo {
+            ArchitectureMetricInfo { direction: Direction::Lower, unit: String::new(), parallel: true }
+        }
+
+        fn score(&self, candidates: &[Candidate], _: &ScoreContext) -> PluginResult<Vec<Score>> {
+            let score = |candidate: &Candidate| {
+                let value = candidate.spec[0].as_f64().filter(|width| *width < 16.0);
+                let why = value.is_none().then(|| "too wide".to_owned());
+                Score { value, spread: None, repeats: 1, seconds: 0.0, why }
+            };
+            Ok(candidates.iter().map(score).collect())
+        }
+    }
+
+    /// Calls of the parallel one below that are at work.
+    static SCORING: AtomicUsize = AtomicUsize::new(0);
+
+    /// The number of calls of the parallel one that are at work beside.
+    struct Beside<const PARALLEL: bool>;
+
+    impl<const PARALLEL: bool> Component for Beside<PARALLEL> {
+        const ID: &'static str = "beside";
+        const DESCRIPTION: &'static str = "Who else is at work.";
+        type Config = Empty;
+
+        fn create(_: Empty) -> PluginResult<Self> {
+            Ok(Self)
+        }
+    }
+
+    impl<const PARALLEL: bool> ArchitectureMetric for Beside<PARALLEL> {
+        fn describe(&self) -> ArchitectureMetricInfo {
+            ArchitectureMetricInfo { direction: Direction::Lower, unit: String::new(), parallel: PARALLEL }
+        }
+
+        fn score(&self, _: &[Candidate], _: &ScoreContext) -> PluginResult<Vec<Score>> {
+            let beside = SCORING.fetch_add(usize::from(PARALLEL), Ordering::SeqCst);
+            std::thread::yield_now();
+            SCORING.fetch_sub(usize::from(PARALLEL), Ordering::SeqCst);
+            Ok(vec![Score { value: Some(beside as f64), spread: None, repeats: 1, seconds: 0.0, why: None }])
+        }
+    }
+
+    fn metric<M: ArchitectureMetric>() -> ForeignArchitectureMetric {
+        testing::local_architecture_metric::<M>(&json!({})).unwrap()
+    }
+
+    fn space<'a>(
+        architecture: &'a ForeignArchitecture,
+        kind: &str,
+        max: f64,
+        metric: Option<ForeignArchitectureMetric>,
+    ) -> Space<'a> {
+        let budgets = vec![Budget { kind: kind.to_owned(), max, metric }];
+        let geometry = testing::ToySpace::GEOMETRY;
+        Space::new(architecture, geometry, budgets, Direction::Higher, "cpu", 1).unwrap()
+    }
+
+    fn chains() -> ForeignArchitecture {
+        testing::local_architecture::<Chains>(&json!({})).unwrap()
+    }
+
+    #[test]
+    fn a_structure_whose_budget_is_undefined_breaks_it() {
+        let chains = chains();
+        let space = space(&chains, "width", 8.0, Some(metric::<Width>()));
+        assert!(!space.measures_time());
+        let broken = |spec| space.violation(&spec).unwrap();
+        assert_eq!(broken(json!([8])), None);
+        assert_eq!(broken(json!([12])).as_deref(), Some("width"));
+        assert_eq!(broken(json!([16])).as_deref(), Some("width"), "it is rejected, the search goes on");
+    }
+
+    #[test]
+    fn a_counter_that_the_space_leaves_out_is_an_error_that_names_it() {
+        let chains = chains();
+        let space = space(&chains, "firsts", 1.0, None);
+        assert_eq!(space.violation(&json!([4])).unwrap(), None);
+        let error = space.violation(&json!([8])).unwrap_err().to_string();
+        assert!(error.contains("`chains` does not count `firsts` of [8]"), "{error}");
+    }
+
+    #[test]
+    fn a_budget_of_time_is_measured_while_nobody_scores() {
+        let chains = chains();
+        let scored = metric::<Beside<true>>();
+        let space = space(&chains, "beside", 0.0, Some(metric::<Beside<false>>()));
+        assert!(space.measures_time());
+        std::thread::scope(|scope| {
+            for seed in 0..2 {
+                let (space, scored) = (&space, &scored);
+                scope.spawn(move || {
+                    for _ in 0..300 {
+                        space.score(scored, &json!([4]), seed).unwrap();
+                    }
+                });
+            }
+            for _ in 0..300 {
+                assert_eq!(space.violation(&json!([8])).unwrap(), None);
+            }
+        });
     }
 }

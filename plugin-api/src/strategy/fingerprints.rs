@@ -33,6 +33,11 @@ impl Fingerprints {
         self.0.insert(fingerprint(spec))
     }
 
+    /// Takes `spec` out.
+    pub(super) fn remove(&mut self, spec: &Spec) {
+        self.0.remove(&fingerprint(spec));
+    }
+
     /// Whether `spec` was added.
     pub fn contains(&self, spec: &Spec) -> bool {
         self.0.contains(&fingerprint(spec))

@@ -94,7 +94,7 @@ pub struct Ranked {
 /// What the search found, best first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SearchResult {
-    /// Best first.
+    /// Best first, each structure once.
     pub ranked: Vec<Ranked>,
     /// Steps made, with rejected candidates.
     pub steps: u64,

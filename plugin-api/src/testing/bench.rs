@@ -24,7 +24,7 @@ pub const RULES: &[(Kind, &str, &str)] = &[
     (
         Kind::Strategy,
         "result",
-        "results stand best first in both directions, and name proposals that were made",
+        "results stand best first in both directions, each structure once, and name proposals that were made",
     ),
     (Kind::Strategy, "nonsense", "unknown outcomes and damaged states are errors, not panics"),
     (Kind::Architecture, "describe", "`describe` and `initial` answer the same each time"),

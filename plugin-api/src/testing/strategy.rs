@@ -189,6 +189,12 @@ fn ranked(trace: &Trace, direction: Direction) -> Result<(), Trouble> {
             Some(_) => {}
         }
     }
+    for (place, entry) in ranked.iter().enumerate() {
+        if let Some(first) = ranked[..place].iter().find(|first| first.spec == entry.spec) {
+            let (first, again) = (first.id, entry.id);
+            return broken(format!("it recommends one structure twice, as proposals {first} and {again}"));
+        }
+    }
     let is_ordered = |direction| {
         let ordered = |a: f64, b: f64| if direction == Direction::Higher { a >= b } else { a <= b };
         ranked.windows(2).all(|pair| ordered(pair[0].value, pair[1].value))

@@ -396,6 +396,11 @@ impl SearchConfig {
         }
     }
 
+    /// Whether the loss or the value takes each image for one of a class.
+    pub fn has_classes(&self) -> bool {
+        self.loss == Loss::CrossEntropy || self.value == Value::Accuracy
+    }
+
     /// Checks the settings for images of a size.
     ///
     /// # Errors
@@ -463,7 +468,7 @@ impl SearchConfig {
             "`value_sample = \"walk\"` is for `estimator = \"official\"`: the others compare values between walks",
         )?;
         combination(
-            labels < 2 && (self.value == Value::Accuracy || self.loss == Loss::CrossEntropy),
+            labels < 2 && self.has_classes(),
             "classes need at least 2 labels; take `loss = \"bce\"` and another `value`",
         )
     }

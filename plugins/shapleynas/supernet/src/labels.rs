@@ -50,6 +50,12 @@ impl Labels {
         self.assessed[image][label] && !self.present[image][label]
     }
 
+    /// Returns whether an image is of one class: every label was assessed, and exactly one is present.
+    pub fn is_of_one_class(&self, image: usize) -> bool {
+        let present = self.present[image].iter().filter(|&&present| present).count();
+        present == 1 && self.assessed[image].iter().all(|&assessed| assessed)
+    }
+
     /// Returns what images with the same labels have in common: 0 absent, 1 present, 2 not assessed.
     pub fn key(&self, image: usize) -> Vec<u8> {
         let of = |label| if self.assessed[image][label] { u8::from(self.present[image][label]) } else { 2 };
@@ -115,6 +121,16 @@ mod tests {
             assert_eq!(count(2), 1);
         }
         assert_ne!(labels.sample(&among, 64, 1), labels.sample(&among, 64, 2));
+    }
+
+    #[test]
+    fn an_image_of_one_class_has_one_label_and_no_doubt() {
+        let (yes, no) = (true, false);
+        let present = vec![vec![yes, no], vec![yes, yes], vec![no, no], vec![yes, no]];
+        let assessed = vec![vec![yes; 2], vec![yes; 2], vec![yes; 2], vec![yes, no]];
+        let labels = Labels::new(present, assessed);
+        let found: Vec<bool> = (0..4).map(|image| labels.is_of_one_class(image)).collect();
+        assert_eq!(found, [yes, no, no, no]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Default for Config {
 }
 
 impl Config {
-    fn check(&self) -> PluginResult<()> {
+    pub(crate) fn check(&self) -> PluginResult<()> {
         if self.batch == 0 {
             return Err("`batch` must be at least 1".into());
         }

@@ -39,6 +39,7 @@ use nashost_plugin_api::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::analytic;
 use screen::Screen;
 use state::State;
 
@@ -78,11 +79,14 @@ pub enum Duplicates {
 }
 
 /// Configuration of [`ZenNas`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// By what the search evolves.
     pub score: ScoreMode,
+    /// The analytic score that a search evolves by. The strategy does not see `[score]`: what is set there
+    /// is set here, too.
+    pub analytic: analytic::Config,
     /// Structures that survive. The official code has 512 for 480,000 steps. Unless given 32 in
     /// Monte-Carlo searches, else 512.
     #[schemars(range(min = 11))]
@@ -114,6 +118,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             score: ScoreMode::TwoStage,
+            analytic: analytic::Config::default(),
             population: None,
             evaluations: None,
             iterations: None,
@@ -184,6 +189,13 @@ impl Config {
         }
         if self.lag == 0 || self.rescore_repeats == 0 || self.max_rejects == 0 {
             return Err("`lag`, `rescore_repeats` and `max_rejects` must be at least 1".into());
+        }
+        self.analytic.check()?;
+        if self.score == ScoreMode::MonteCarlo && self.analytic != analytic::Config::default() {
+            return Err(
+                "`analytic` has no use with `score = \"monte-carlo\"`, which evolves by the run's metric"
+                    .into(),
+            );
         }
         if self.score != ScoreMode::MonteCarlo && self.finalists() == 0 {
             return Err("`rescore` must be at least 1, unless `score = \"monte-carlo\"`: it is the number \

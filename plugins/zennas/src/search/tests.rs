@@ -237,6 +237,7 @@ fn finalists_are_ranked_by_fresh_scores() {
         assert!(best.reason.contains("of 3 fresh scores"), "{}", best.reason);
     }
     assert!(result.ranked[5].reason.contains("single draw"));
+    assert_eq!(result.ranked.len(), 150, "`search.top` may ask for more than the finalists");
     let specs: HashSet<String> = result.ranked.iter().map(|ranked| ranked.spec.to_string()).collect();
     assert_eq!(specs.len(), result.ranked.len(), "a structure is ranked once");
 }
@@ -325,6 +326,9 @@ fn wrong_configurations_are_refused() {
     let error = |config| ZenNas::create(serde_json::from_value(config).unwrap()).unwrap_err().to_string();
     assert!(error(json!({"population": 10})).starts_with("`population` is 10, must be at least 11"));
     assert!(error(json!({"lag": 0})).starts_with("`lag`"));
+    assert!(error(json!({"analytic": {"gamma": -1.0}})).starts_with("`gamma`"));
+    let no_use = json!({"score": "monte-carlo", "analytic": {"bn_term": "paper"}});
+    assert!(error(no_use).starts_with("`analytic` has no use"));
     assert!(error(json!({"rescore": 0})).starts_with("`rescore` must be at least 1, unless"));
     assert!(
         ZenNas::create(serde_json::from_value(json!({"rescore": 0, "score": "monte-carlo"})).unwrap())

@@ -7,7 +7,7 @@ use nashost_plugin_api::{
     component::{Component, PluginResult},
     metric::Direction,
     seed::derive_seed,
-    strategy::{Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
+    strategy::{Fingerprints, Outcome, Ranked, Request, SearchContext, SearchResult, Strategy, StrategyInfo},
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,10 @@ impl Strategy for WrongStrategy {
                 if self.config.is("lag") {
                     path += &n.to_string();
                 }
-                let spec = context.sample(derive_seed(context.seed(), &path))?;
+                let spec = match self.state.open.values().next() {
+                    Some(open) if self.config.is("twice") => open.clone(),
+                    _ => context.sample(derive_seed(context.seed(), &path))?,
+                };
                 if self.config.is("budgets") || context.violation(&spec)?.is_none() {
                     break spec;
                 }
@@ -107,6 +110,10 @@ impl Strategy for WrongStrategy {
             true => a.value.total_cmp(&b.value),
             false => b.value.total_cmp(&a.value),
         });
+        if !self.config.is("twice") {
+            let mut met = Fingerprints::default();
+            ranked.retain(|ranked| met.insert(&ranked.spec));
+        }
         Ok(SearchResult { ranked, steps: self.state.draws, rejected: BTreeMap::new() })
     }
 }

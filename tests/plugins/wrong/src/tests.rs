@@ -31,6 +31,14 @@ fn strategies() {
 }
 
 #[test]
+fn a_structure_that_is_recommended_twice_is_found() {
+    let bench = testing::strategy::<WrongStrategy>(json!({"wrong": "twice"}));
+    let finding = bench.finding("result").expect("it was tried");
+    assert_eq!(finding.verdict, Verdict::Failed, "{}", finding.detail);
+    assert!(finding.detail.contains("one structure twice"), "{}", finding.detail);
+}
+
+#[test]
 fn architectures() {
     every_rule(Kind::Architecture, testing::architecture::<WrongArchitecture>);
 }

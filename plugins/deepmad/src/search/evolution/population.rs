@@ -1,10 +1,12 @@
 //! The surviving structures.
 
-use nashost_plugin_api::{architecture::Spec, metric::Direction, seed::derive_seed, strategy::Ranked};
+use nashost_plugin_api::{
+    architecture::Spec,
+    metric::Direction,
+    seed::derive_seed,
+    strategy::{HallOfFame, Ranked},
+};
 use serde::{Deserialize, Serialize};
-
-/// Structures that a result lists.
-const LISTED: usize = 10;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Member {
@@ -66,11 +68,11 @@ impl Population {
         self.members.truncate(self.limit);
     }
 
-    /// Answers the best, best first.
+    /// Answers the members, best first, of which a result needs no more than a hall of fame holds.
     pub(super) fn ranked(&self) -> Vec<Ranked> {
         self.members
             .iter()
-            .take(LISTED)
+            .take(HallOfFame::SIZE)
             .map(|member| Ranked {
                 spec: member.spec.clone(),
                 value: member.value,

@@ -208,6 +208,15 @@ impl Solving {
         };
         let mut found = self.found.clone();
         found.sort_by(|x, y| y.2.total_cmp(&x.2).then(x.0.cmp(&y.0)));
+        // Annealings meet at one structure, which stands once, as the first of them found it.
+        let mut met = Vec::with_capacity(found.len());
+        found.retain(|(_, design, _)| {
+            let is_new = !met.contains(design);
+            if is_new {
+                met.push(*design);
+            }
+            is_new
+        });
         let ranked = found.iter().map(|(id, design, score)| Ranked {
             spec: program::structure(initial, design).to_value(),
             value: *score,

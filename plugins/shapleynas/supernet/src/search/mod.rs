@@ -130,7 +130,8 @@ impl Search {
     ///
     /// # Errors
     ///
-    /// Fails if labels cannot be had or a role has too few images.
+    /// Fails if labels cannot be had, a role has too few images, or images are not of one class each where
+    /// loss or value need that.
     pub fn plan(&mut self, samples: &dyn Samples) -> Result<&RolePlan, SearchError> {
         let plan = match self.state.plan.take() {
             Some(plan) => plan,
@@ -163,7 +164,14 @@ impl Search {
                 return Err(SearchError::Shape { found: tensor.size(), expected });
             }
         }
-        Labels::of_tensors(&targets, &assessed).map_err(|error| SearchError::Torch(error.to_string()))
+        let labels =
+            Labels::of_tensors(&targets, &assessed).map_err(|error| SearchError::Torch(error.to_string()))?;
+        let images = labels.images();
+        let wrong = (0..images).filter(|&image| !labels.is_of_one_class(image)).count();
+        if self.config().has_classes() && wrong > 0 {
+            return Err(SearchError::Classes { wrong, images });
+        }
+        Ok(labels)
     }
 
     /// Makes one step.

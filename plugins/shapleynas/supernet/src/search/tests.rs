@@ -14,6 +14,8 @@ struct Drawn {
     labels: usize,
     side: i64,
     channels: i64,
+    /// Whether each image has exactly one label.
+    classes: bool,
     /// Whether any label is present in the validation part.
     positives: bool,
     /// Roles that were asked for.
@@ -22,10 +24,22 @@ struct Drawn {
 
 impl Drawn {
     fn new(train: usize, labels: usize) -> Self {
-        Self { train, validation: 10, labels, side: 8, channels: 1, positives: true, asked: Vec::new() }
+        Self {
+            train,
+            validation: 10,
+            labels,
+            side: 8,
+            channels: 1,
+            classes: false,
+            positives: true,
+            asked: Vec::new(),
+        }
     }
 
     fn present(&self, role: Role, image: usize, label: usize) -> bool {
+        if self.classes {
+            return derive_seed(image as u64, &format!("{role:?}")) % self.labels as u64 == label as u64;
+        }
         let positives = self.positives || role == Role::Train;
         positives && derive_seed(image as u64, &format!("{role:?}/{label}")).is_multiple_of(3)
     }
@@ -157,7 +171,7 @@ fn a_search_that_was_stopped_goes_on_to_the_last_bit() {
     };
     let corrected = SearchConfig { corrections: 4, ..config() };
     for config in [corrected, walks, official] {
-        let mut samples = Drawn::new(24, 3);
+        let mut samples = Drawn { classes: config.has_classes(), ..Drawn::new(24, 3) };
         let mut whole = search(&config, &samples);
         let steps = finish(&mut whole, &mut samples);
         let mut checkpoint = search(&config, &samples).checkpoint().unwrap();
@@ -212,6 +226,20 @@ fn values_without_positives_are_refused_by_name() {
     };
     let error = search(&config, &samples).step(&mut samples).unwrap_err().to_string();
     assert!(error.contains("`value = \"auroc\"` is undefined"), "{error}");
+}
+
+#[test]
+fn images_of_several_labels_are_not_taken_for_images_of_a_class() {
+    let by_loss = SearchConfig { loss: Loss::CrossEntropy, ..config() };
+    let by_value = SearchConfig { estimator: Estimator::Walks, value: Value::Accuracy, ..config() };
+    for config in [by_loss, by_value] {
+        let samples = Drawn::new(24, 3);
+        let error = search(&config, &samples).plan(&samples).unwrap_err().to_string();
+        assert!(error.contains("of 24 images have no label, several"), "{error}");
+        assert!(error.contains("take `loss = \"bce\"`"), "{error}");
+        let samples = Drawn { classes: true, ..samples };
+        search(&config, &samples).plan(&samples).unwrap();
+    }
 }
 
 #[test]

@@ -93,6 +93,18 @@ pub enum SearchError {
         /// What they are needed for.
         need: &'static str,
     },
+    /// Images of no class, or of several.
+    #[error(
+        "{wrong} of {images} images have no label, several, or one that was not assessed, but `loss = \
+         \"cross-entropy\"` and `value = \"accuracy\"` are for images of exactly one class; take `loss = \"bce\"` \
+         and another `value`, such as \"loss\""
+    )]
+    Classes {
+        /// How many of them.
+        wrong: usize,
+        /// How many images there are.
+        images: usize,
+    },
     /// The chosen value cannot be computed from any sample of the images.
     #[error("`value = \"{value}\"` is undefined: {why}; take `value = \"loss\"`")]
     Undefined {

@@ -72,7 +72,7 @@ pub(super) fn evolve(config: &Config, context: &dyn SearchContext) -> PluginResu
     let mut evolution = Evolution {
         config,
         context,
-        scorer: Scorer::new(context, &initial)?,
+        scorer: Scorer::new(&config.analytic, context, &initial)?,
         population: Vec::new(),
         values: Vec::new(),
         seen: HashSet::new(),

@@ -204,6 +204,20 @@ fn the_analytic_score_alone_can_rank() {
 }
 
 #[test]
+fn the_analytic_score_is_that_of_the_settings() {
+    let host = Host::new(9);
+    let settings = json!({"bn_term": "paper", "gamma": 0.1});
+    let config = json!({"score": "analytic", "rescore": 2, "iterations": 200, "analytic": settings});
+    let ranked = host.run(&mut search(config), 1).1.ranked;
+    let mut told = Analytic::new(serde_json::from_value(settings).unwrap());
+    for ranked in &ranked {
+        let value = told.graph(&host.graph(&ranked.spec).unwrap()).unwrap();
+        assert!((ranked.value - value).abs() < 1e-9);
+        assert!((value - host.analytic(&ranked.spec)).abs() > 1.0, "the settings make a difference");
+    }
+}
+
+#[test]
 fn undefined_fresh_scores_do_not_count() {
     let host = Host::new(7);
     let mut search = search(json!({"rescore": 3, "rescore_repeats": 2}));
