@@ -54,7 +54,7 @@ use crate::{
         events::{PluginIdentity, RunEvent, RunResumed, RunStarted},
         log::Log,
         progress::Progress,
-        provenance::{Device, Provenance, RunLock},
+        provenance::{Device, Provenance, RunLock, command_line},
         summary::Summary,
         times::Times,
         trial::ComponentRef,
@@ -218,7 +218,7 @@ fn start(
     }))?;
     recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
     recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
-    let provenance = Provenance::gather(&dir, std::env::args(), device_facts(host));
+    let provenance = Provenance::gather(&dir, command_line(), device_facts(host));
     provenance.write(&dir)?;
     Ok((recorder, provenance))
 }
@@ -255,7 +255,7 @@ fn take_up(
         host: sysinfo::System::host_name().unwrap_or_default(),
         changes,
     }))?;
-    let now = Provenance::gather(&dir, std::env::args(), device_facts(host));
+    let now = Provenance::gather(&dir, command_line(), device_facts(host));
     let provenance = match Provenance::read(&dir) {
         Ok(first) => first.resumed_by(now),
         // It is for people, and decides nothing.
