@@ -16,7 +16,7 @@ use std::{
     sync::OnceLock,
 };
 
-use nashost_tests::{Run, SHIPPED, Sandbox, library, process};
+use nashost_tests::{Run, SHIPPED, Sandbox, Set, library, process};
 
 /// Deeds that Landlock and seccomp judge, as the plugin names them in its log.
 const ATTACKS: [(&str, &str); 9] = [
@@ -258,6 +258,21 @@ fn memory_is_limited_in_the_driver_too() {
     assert!(said.contains("E0458") && said.contains("ended by SIGABRT"), "{said}");
 }
 
+/// Works in a thread for which the kernel has no Landlock, as it has none for all that the thread starts.
+fn without_landlock(work: impl FnOnce() -> Output + Send + 'static) -> Output {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+    let thread = std::thread::spawn(move || {
+        let rules = [(libc::SYS_landlock_create_ruleset, Vec::new())].into_iter().collect();
+        let none = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+        let arch = std::env::consts::ARCH.try_into().unwrap();
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, none, arch).unwrap();
+        let filter: BpfProgram = filter.try_into().unwrap();
+        seccompiler::apply_filter(&filter).unwrap();
+        work()
+    });
+    thread.join().unwrap()
+}
+
 /// Losses and scores of a run.
 fn results(run: &Run) -> [Vec<String>; 2] {
     [run.column("epochs.csv", "loss"), run.column("epochs.csv", "macro_f1")]
@@ -336,29 +351,78 @@ fn a_run_that_is_refused_leaves_nothing() {
 #[test]
 fn commands_without_a_sandbox_and_false_claims_are_refused() {
     let sandbox = Sandbox::default();
-    let output = sandbox.nashost("predict latest x --to y.csv --sandbox").output().unwrap();
-    assert!(text(&output.stderr).contains("E0459"), "{}", text(&output.stderr));
+    for line in ["predict latest x --to y.csv", "config init -", "self-check", "plugin probe x.so"] {
+        let output = sandbox.nashost(line).arg("--sandbox").output().unwrap();
+        assert!(text(&output.stderr).contains("E0459"), "{line}: {}", text(&output.stderr));
+    }
     let output = sandbox.nashost("config show --plugin zennas").env("NASHOST_INSIDE_SANDBOX", "{}").output();
     let said = text(&output.unwrap().stderr);
     assert!(said.contains("E0458") && said.contains("not in the sandbox"), "{said}");
 }
 
 #[test]
+fn what_files_ask_for_holds_for_commands_without_a_sandbox() {
+    let sandbox = Sandbox::default();
+    Set::write(sandbox.path("set"));
+    sandbox.output(&format!("{} --device cpu", Set::RUN));
+    let line = "predict latest set --to scores.csv";
+    let refused = |user: Option<&Path>, line: &str| {
+        let mut command = sandbox.nashost(line);
+        if let Some(folder) = user {
+            command.env("XDG_CONFIG_HOME", folder);
+        }
+        let output = command.output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("E0459"), "{line}: {said}");
+        assert!(output.stdout.is_empty(), "{line}: {}", text(&output.stdout));
+    };
+    // The user's own file asks for it.
+    let user = sandbox.path("config");
+    fs::create_dir_all(user.join("nashost")).unwrap();
+    fs::write(user.join("nashost/config.toml"), "[run]\nsandbox = true\n").unwrap();
+    refused(Some(&user), line);
+    refused(Some(&user), "config init - --plugin zennas");
+    refused(None, "config init - --plugin zennas -s run.sandbox=true");
+    // Looking at plugins is no loading.
+    let list = sandbox.nashost("plugin list").env("XDG_CONFIG_HOME", &user).output().unwrap();
+    assert!(list.status.success(), "{}", text(&list.stderr));
+
+    // The run's own file does.
+    let config = sandbox.latest().file("run.toml");
+    sandbox.output(line);
+    let settings = fs::read_to_string(&config).unwrap();
+    assert!(settings.contains("sandbox = false"), "{settings}");
+    fs::write(&config, settings.replace("sandbox = false", "sandbox = true")).unwrap();
+    fs::remove_file(sandbox.path("scores.csv")).unwrap();
+    refused(None, line);
+    assert!(!sandbox.path("scores.csv").exists());
+}
+
+#[test]
+fn structures_are_scored_in_the_sandbox() {
+    if !has_sandbox() {
+        return;
+    }
+    let victim = Victim::new();
+    let output = victim.nashost(&format!("run {SMALL}"), &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let score = |flags: &str| {
+        let line = format!("proxy-check latest --score params --format json {flags}");
+        let output = victim.process(&line).output().unwrap();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(score("--sandbox").1, score("").1);
+    // Where there is no such kernel, nothing is scored: so the flag is heard.
+    let mut command = victim.process("proxy-check latest --score params --sandbox");
+    let said = without_landlock(move || command.output().unwrap());
+    assert!(text(&said.stderr).contains("E0458"), "{}", text(&said.stderr));
+}
+
+#[test]
 fn without_landlock_nothing_is_started() {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
     let victim = Victim::new();
     let mut command = victim.command(&format!("run --sandbox {SMALL}"), &[]);
-    // A thread for which the kernel has no Landlock, and all that it starts.
-    let output = std::thread::spawn(move || {
-        let rules = [(libc::SYS_landlock_create_ruleset, Vec::new())].into_iter().collect();
-        let none = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-        let arch = std::env::consts::ARCH.try_into().unwrap();
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, none, arch).unwrap();
-        let filter: BpfProgram = filter.try_into().unwrap();
-        seccompiler::apply_filter(&filter).unwrap();
-        command.stdin(Stdio::null()).output().unwrap()
-    });
-    let output = output.join().unwrap();
+    let output = without_landlock(move || command.stdin(Stdio::null()).output().unwrap());
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("E0458") && said.contains("needs Landlock 3, which Linux has since 6.2"), "{said}");
