@@ -211,6 +211,26 @@ fn a_search_that_is_killed_and_stopped_comes_to_the_same_bits() {
 }
 
 #[test]
+fn signals_of_one_moment_are_one_request_and_a_later_one_stops_at_once() {
+    let sandbox = Sandbox::default();
+    Set::write(sandbox.path("set"));
+    let mut child = spawn(&sandbox, &format!("{} {SEARCH} -s search.pause=5000", Set::RUN));
+    wait_for(&sandbox, &mut child, 1);
+    let stop = ["-TERM", &child.id().to_string()];
+    let signal = || drop(assert_cmd::Command::new("kill").args(stop).assert().success());
+    // From the batch system, and passed on by the process that started this one.
+    signal();
+    std::thread::sleep(Duration::from_millis(50));
+    signal();
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(child.try_wait().unwrap().is_none(), "it was stopped in its step");
+    signal();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let made = steps(&sandbox);
+    assert!(!sandbox.latest().file(&format!("search.{made}.state")).exists(), "nothing waits for the step");
+}
+
+#[test]
 fn what_cannot_be_searched_is_refused_in_words() {
     let sandbox = Sandbox::default();
     Set::write(sandbox.path("set"));

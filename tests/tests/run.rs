@@ -2,10 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Child, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    path::Path,
+    process::Child,
+    time::Duration,
+};
 
 use nashost::run::{RunDir, tables};
-use nashost_tests::{Run, Sandbox, Set, process};
+use nashost_tests::{Run, SHIPPED, Sandbox, Set, library, process};
 use predicates::{prelude::PredicateBooleanExt as _, str::contains};
 use serde_json::Value;
 
@@ -228,6 +235,19 @@ fn checkpoints_carry_torchvisions_names_and_start_other_runs() {
         tuned.bytes("predictions/T0001_test.csv") != run.bytes("predictions/T0001_test.csv"),
         "the second training starts elsewhere"
     );
+}
+
+#[test]
+fn a_path_that_is_not_utf_8_goes_into_the_record_as_far_as_it_can() {
+    let sandbox = Sandbox::default();
+    let mut command = sandbox.nashost(SMALL);
+    for plugin in SHIPPED.map(library) {
+        command.arg("--plugin-path").arg(plugin);
+    }
+    command.arg("--plugin-path").arg(OsStr::from_bytes(b"more\xff")).assert().success();
+    let provenance = sandbox.latest().json("provenance.json");
+    let words = provenance["command"].as_array().unwrap();
+    assert_eq!(words.last().unwrap(), "more\u{fffd}", "{provenance}");
 }
 
 /// Starts a training that would take very long, and waits until its first epoch is on disk.

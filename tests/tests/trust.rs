@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::{fs, io::Cursor, path::Path};
+use std::{fs, io::Cursor, os::unix::fs::PermissionsExt as _, path::Path};
 
 use minisign::KeyPair;
 use nashost::{
@@ -127,6 +127,52 @@ fn signatures_are_shown_and_wrong_ones_refused() {
         .assert()
         .code(4)
         .stderr(contains("E0401").and(contains("one of the two was changed")));
+}
+
+#[test]
+fn a_link_in_a_folder_that_anybody_may_write_is_refused() {
+    let sandbox = with_plugins(["evil_plugin"]);
+    fs::create_dir(sandbox.path("open")).unwrap();
+    std::os::unix::fs::symlink("../plugins/libevil_plugin.so", sandbox.path("open/mine.so")).unwrap();
+    let link = sandbox.path("open").canonicalize().unwrap().join("mine.so");
+    let found = || sandbox.json("plugin list --format json --plugin-path open");
+    let status = |list: &Value| row(list, "path", link.to_str().unwrap()).clone();
+    assert_eq!(status(&found())["status"], "ok");
+    fs::set_permissions(sandbox.path("open"), fs::Permissions::from_mode(0o777)).unwrap();
+    let list = found();
+    assert_eq!(status(&list)["status"], "untrusted", "{list}");
+    assert!(status(&list)["why"].as_str().unwrap().contains("anybody may write"), "{list}");
+    sandbox
+        .nashost("data check --dataset evil-dataset --plugin-path open")
+        .assert()
+        .code(4)
+        .stderr(contains("E0401").and(contains("anybody may write")));
+    // By its own name it is as good as before, and listed once, whatever else leads to it.
+    std::os::unix::fs::symlink("plugins", sandbox.path("again")).unwrap();
+    let list = sandbox.json("plugin list --format json --plugin-path plugins --plugin-path again");
+    let evil = list.as_array().unwrap().iter().filter(|found| found["manifest"]["plugin"]["id"] == "evil");
+    assert_eq!(evil.map(|found| found["status"].as_str()).collect::<Vec<_>>(), [Some("ok")], "{list}");
+}
+
+#[test]
+fn what_is_not_trusted_is_not_loaded_to_be_looked_at_either() {
+    // It would end the process that loads it.
+    let sandbox = with_plugins(["crasher_plugin"]);
+    let file = sandbox.path("plugins/libcrasher_plugin.so");
+    let key = pair().pk.to_base64();
+    let refused = |flags: &str, why: &str| {
+        for (command, code) in [("inspect", 4), ("test", 4), ("check", 1)] {
+            for plugin in ["crasher", "./plugins/libcrasher_plugin.so"] {
+                let line = format!("plugin {command} {plugin} --plugin-path plugins {flags}");
+                let said = contains("E0425").and(contains(why)).and(contains("E0419").not());
+                sandbox.nashost(&line).assert().code(code).stderr(said).stdout("");
+            }
+        }
+    };
+    refused(&format!("--require-signed --plugin-key lab={key}"), "has no signature");
+    refused("--locked", "nashost-plugins.lock");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();
+    refused("", "anybody may write");
 }
 
 #[test]

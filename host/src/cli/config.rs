@@ -28,7 +28,7 @@ pub(super) fn command(command: ConfigCommand, context: &Context) -> Result<Exit>
             // What a project file says already does not belong into a new one.
             let mut sources = config.sources(&context.from_environment)?;
             sources.project = config.config;
-            init(&file, &sources.resolve(&context.registry()?)?, context)?;
+            init(&file, &context.resolve_sources(sources)?.1, context)?;
         }
     }
     Ok(Exit::Ok)

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use crate::error::Exit;
+use crate::{error::Exit, run::provenance::command_line};
 
 /// Panics of this process, oldest first. A panic of a worker often leads to one of the main thread,
 /// and the first tells why.
@@ -49,7 +49,7 @@ pub(super) fn guard(work: impl FnOnce() -> Exit) -> Exit {
 
 fn write_report() -> std::io::Result<PathBuf> {
     let panics = PANICS.lock().map(|panics| panics.join("\n")).unwrap_or_default();
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = command_line();
     let mut file = tempfile::Builder::new().prefix("nashost-crash-").suffix(".txt").tempfile()?;
     writeln!(file, "nashost {}\ncommand line: {}\n\n{panics}", env!("CARGO_PKG_VERSION"), words.join(" "))?;
     let (_, path) = file.keep().map_err(|error| error.error)?;

@@ -155,6 +155,11 @@ pub(crate) fn known(code: &str) -> Option<&'static str> {
     CODES.iter().map(|entry| entry.0).find(|known| *known == code)
 }
 
+/// Returns what a code of nashost's means, in a few words.
+pub(crate) fn title(code: &str) -> Option<&'static str> {
+    CODES.iter().find(|entry| entry.0 == code).map(|entry| entry.1)
+}
+
 /// Prints what a code means, or all codes.
 ///
 /// # Errors

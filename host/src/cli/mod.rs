@@ -87,10 +87,20 @@ impl Context {
         self.registry_with(self.search_path(), &self.precautions(sources)?)
     }
 
+    /// Looks at all plugins for a command about `run`; if that began in the sandbox, they are not loaded outside.
+    fn registry_of(&self, run: &RunDir) -> Result<Registry> {
+        let sources = ConfigArgs::default().sources(&self.from_environment)?;
+        let mut precautions = self.precautions(sources)?;
+        precautions.sandbox |= sandbox::is_wanted_by(run, self)?;
+        self.registry_with(self.search_path(), &precautions)
+    }
+
     fn registry_with(&self, path: SearchPath, precautions: &Precautions) -> Result<Registry> {
         let lock = self.global.locked.then(|| Lock::read(Path::new(lock::FILE_NAME))).transpose()?;
         let trust = Trust::new(lock, &precautions.plugins)?;
-        Ok(Registry::new(&path, trust, device::libtorch_abi()))
+        let registry = Registry::new(&path, trust, device::libtorch_abi());
+        let is_outside = precautions.sandbox && crate::sandbox::inside().is_none();
+        Ok(if is_outside { registry.loading_nothing(sandbox::not_here) } else { registry })
     }
 
     /// What the user's files and flags say of plugins.
@@ -160,9 +170,8 @@ impl Context {
         let registry = self.registry_with(path, &precautions)?;
         sources.overrides.extend(self.layers());
         sources.overrides.extend(precautions.overruling);
-        if precautions.sandbox && crate::sandbox::inside().is_none() {
-            return Err(sandbox::not_here());
-        }
+        // Before the problems of a configuration that is of no use here.
+        registry.may_load()?;
         let resolved = sources.resolve(&registry)?;
         Ok((registry, resolved))
     }

@@ -19,7 +19,8 @@ const SHOWN: usize = 20;
 ///
 /// Fails with E0926 if the run was not trained on image files; with E0925 if an image has no scores; those of the others are written nevertheless.
 pub(super) fn command(args: &PredictArgs, context: &Context) -> Result<Exit> {
-    let model = TrainedModel::open(&RunDir::open(&args.run, &args.out)?, &args.trial)?;
+    let run = RunDir::open(&args.run, &args.out)?;
+    let model = TrainedModel::open(&run, &args.trial)?;
     require_image_files(&model.request.dataset.id)?;
     let list = ImageList::read(&args.images, &args.column)?;
     if args.to.exists() && !context.global.yes {
@@ -35,7 +36,7 @@ pub(super) fn command(args: &PredictArgs, context: &Context) -> Result<Exit> {
     let name = device::resolve(&args.device)?.name;
     let device =
         parse_device(&name).map_err(|why| Error::new(Exit::Environment, "E0451", why.to_string()))?;
-    let files = list.open(&context.registry()?, model.info.channels)?;
+    let files = list.open(&context.registry_of(&run)?, model.info.channels)?;
     let bar = context.progress.decode(list.len() as u64);
     let scored = score(&model, &files, list.len(), device, &|done| bar.reach(done as u64))?;
     drop(bar);

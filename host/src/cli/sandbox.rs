@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{
     Context,
     args::{
-        Command, ConfigArgs, ConfigCommand, DataCommand, PluginCommand, ReproduceCommand, ReproduceStudyArgs,
+        Command, ConfigArgs, ConfigCommand, DataCommand, PluginCommand, ProxyCheckArgs, ReproduceCommand,
+        ReproduceStudyArgs,
     },
 };
 use crate::{
@@ -33,7 +34,7 @@ pub(super) fn enter(command: &Command, context: &Context) -> Result<Option<Exit>
 /// The error of a command that loads plugins and cannot do so in the sandbox.
 pub(super) fn not_here() -> Error {
     Error::new(Exit::Usage, "E0459", "plugins are to work in the sandbox, but this command has none").help(
-        "`run`, `resume`, `repeat`, `study`, `reproduce study`, `score`, `data check`, `config show`, `config check` and `plugin` have one",
+        "`run`, `resume`, `repeat`, `study`, `reproduce study`, `score`, `proxy-check`, `data check`, `config show`, `config check` and `plugin` have one",
     )
 }
 
@@ -75,6 +76,9 @@ fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
                 stay
             }))
         }
+        Command::ProxyCheck(args) if !args.score.is_empty() => {
+            of_runs(args, sources(&ConfigArgs::default())?, context)
+        }
         Command::Data(DataCommand::Check { config } | DataCommand::Stats { config, .. }) => {
             Ok(of_sources(sources(config)?, context)?.map(|found| found.0))
         }
@@ -107,13 +111,15 @@ fn stay(command: &Command, context: &Context) -> Result<Option<Stay>> {
     }
 }
 
-/// Whether a command that has no sandbox loads plugins.
+/// Whether a command that has no sandbox loads plugins. It is refused at once if the flag asks for the sandbox; if a
+/// file does, plugins are refused when they are to be loaded.
 fn loads_plugins(command: &Command) -> bool {
     match command {
         Command::StudyCell(_)
         | Command::Compare(_)
         | Command::Predict(_)
         | Command::SelfCheck(_)
+        | Command::Plugin(PluginCommand::Probe { .. } | PluginCommand::Conform { .. })
         | Command::Config(ConfigCommand::Init { .. }) => true,
         Command::Data(command) => !matches!(command, DataCommand::Fetch { .. }),
         _ => false,
@@ -125,6 +131,34 @@ fn of_run(run: &RunDir, changes: Sources) -> Sources {
     Sources { plugin: None, user: None, project: Some(run.file(pipeline::RUN_CONFIG)), ..changes }
 }
 
+/// Whether the configuration of `run` asks for the sandbox.
+pub(super) fn is_wanted_by(run: &RunDir, context: &Context) -> Result<bool> {
+    // One that died before its record began has none.
+    let is_recorded = run.file(pipeline::RUN_CONFIG).exists();
+    Ok(is_recorded && context.precautions(of_run(run, Sources::default()))?.sandbox)
+}
+
+/// What scoring the structures of runs needs: it is in the sandbox if one of them was.
+fn of_runs(args: &ProxyCheckArgs, mut sources: Sources, context: &Context) -> Result<Option<Stay>> {
+    let runs = RunDir::open_all(&args.runs, &args.out)?;
+    for run in &runs {
+        if is_wanted_by(run, context)? {
+            demand(&mut sources, run.file(pipeline::RUN_CONFIG));
+        }
+    }
+    let Some((mut stay, _)) = of_sources(sources, context)? else { return Ok(None) };
+    // Names of runs are looked up inside as well.
+    stay.read.push(args.out.clone());
+    stay.read.extend(runs.iter().map(|run| run.path().to_owned()));
+    Ok(Some(stay))
+}
+
+/// Lets `sources` ask for the sandbox because the file at `path` does.
+fn demand(sources: &mut Sources, path: PathBuf) {
+    let origin = Origin::File { path, line: None };
+    sources.overrides.push(Layer::single(&["run", "sandbox"], Value::Bool(true), origin));
+}
+
 /// What a study in a folder of `studies` needs: it is in the sandbox with all its runs if the flag, the user's file or
 /// settings of any run say so, or if it was before.
 fn of_study(config: &Path, studies: &Path, is_made: bool, context: &Context) -> Result<Option<Stay>> {
@@ -132,8 +166,7 @@ fn of_study(config: &Path, studies: &Path, is_made: bool, context: &Context) -> 
     let folder = Folder::at(studies.join(&definition.name));
     let mut sources = ConfigArgs::default().sources(&context.from_environment)?;
     if definition.settings().any(|settings| wants_sandbox(&settings)) || folder.wants_sandbox() {
-        let origin = Origin::File { path: config.to_owned(), line: None };
-        sources.overrides.push(Layer::single(&["run", "sandbox"], Value::Bool(true), origin));
+        demand(&mut sources, config.to_owned());
     }
     let Some((mut stay, _)) = of_sources(sources, context)? else { return Ok(None) };
     stay.read.push(config.to_owned());

@@ -1,6 +1,9 @@
 //! Ctrl-C and its relatives: the first asks everything to finish its step, the second stops now.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    sync::atomic::{AtomicU8, Ordering},
+    time::{Duration, Instant},
+};
 
 use nashost_plugin_api::abi::host::CancelState;
 use signal_hook::{
@@ -16,6 +19,10 @@ use crate::{
 /// Status of the first signal that came; 0 if none did.
 static EXIT: AtomicU8 = AtomicU8::new(0);
 
+/// Signals that follow the first one within this time are the same request. systemd and Slurm signal every process of
+/// a job, and a process that started others passes its signal on to them.
+const SAME_REQUEST: Duration = Duration::from_secs(1);
+
 /// Watches for signals from now on.
 ///
 /// # Errors
@@ -25,15 +32,20 @@ pub(super) fn watch() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])
         .map_err(|e| Error::new(Exit::Environment, "E0455", format!("signals cannot be watched: {e}")))?;
     std::thread::spawn(move || {
+        let mut first: Option<Instant> = None;
         for signal in &mut signals {
             // Slurm warns with SIGUSR1 before a job's time is up.
             let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
-            if EXIT.compare_exchange(0, exit as u8, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                tracing::warn!("stopping after this step; once more stops now");
-                request_cancel(CancelState::FinishTrial);
-            } else {
+            match first {
+                None => {
+                    first = Some(Instant::now());
+                    EXIT.store(exit as u8, Ordering::Relaxed);
+                    tracing::warn!("stopping after this step; once more stops now");
+                    request_cancel(CancelState::FinishTrial);
+                }
+                Some(since) if since.elapsed() < SAME_REQUEST => {}
                 // Files are written by atomic renames and synced appends, so nothing is lost here.
-                std::process::exit(i32::from(exit as u8));
+                Some(_) => std::process::exit(i32::from(exit as u8)),
             }
         }
     });

@@ -55,7 +55,7 @@ use crate::{
         events::{PluginIdentity, RunEvent, RunResumed, RunStarted},
         log::Log,
         progress::Progress,
-        provenance::{Device, Provenance, RunLock},
+        provenance::{Device, Provenance, RunLock, command_line},
         summary::Summary,
         times::Times,
         trial::ComponentRef,
@@ -222,7 +222,7 @@ fn start(
     }))?;
     recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
     recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
-    let provenance = Provenance::gather(&dir, std::env::args(), device_facts(host));
+    let provenance = Provenance::gather(&dir, command_line(), device_facts(host));
     provenance.write(&dir)?;
     Ok((recorder, provenance))
 }
@@ -266,7 +266,7 @@ fn take_up(
         let again: Vec<_> = given_up.map(|t| RunEvent::again(&t.request, &t.architecture)).collect();
         again.into_iter().try_for_each(|event| recorder.record(event))?;
     }
-    let now = Provenance::gather(&dir, std::env::args(), device_facts(host));
+    let now = Provenance::gather(&dir, command_line(), device_facts(host));
     let provenance = match Provenance::read(&dir) {
         Ok(first) => first.resumed_by(now),
         // It is for people, and decides nothing.

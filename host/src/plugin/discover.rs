@@ -38,7 +38,8 @@ impl SearchPath {
         Self { places }
     }
 
-    /// Lists candidate files: `place` itself, `place/*.so`, `place/*/*.so`, sorted in each place.
+    /// Lists candidate files: `place` itself, `place/*.so`, `place/*/*.so`, sorted in each place. They keep the names
+    /// by which they were found, for who may write where a link lies decides what it leads to.
     fn candidates(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = Vec::new();
         for place in &self.places {
@@ -55,7 +56,7 @@ impl SearchPath {
                 }
             }
             for file in here {
-                let file = file.canonicalize().unwrap_or(file);
+                let file = std::path::absolute(&file).unwrap_or(file);
                 if !files.contains(&file) {
                     files.push(file);
                 }
@@ -139,6 +140,9 @@ pub fn discover(path: &SearchPath, trust: &Trust) -> Vec<Found> {
             }
         };
         let id = manifest.plugin.id.clone();
+        if seen.get(&id).is_some_and(|first| is_same(first, &path)) {
+            continue;
+        }
         let verdict = trust.judge(&file, &manifest);
         let fits = manifest::fits(&manifest);
         let status = match (fits, verdict.objection, seen.get(&id)) {
@@ -153,6 +157,12 @@ pub fn discover(path: &SearchPath, trust: &Trust) -> Vec<Found> {
         all.push(Found { path, manifest: Some(manifest), signed_by: verdict.signed_by, status });
     }
     all
+}
+
+/// Whether two names lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let lead = |path: &Path| path.canonicalize().ok();
+    lead(one).is_some_and(|file| lead(other) == Some(file))
 }
 
 #[cfg(test)]

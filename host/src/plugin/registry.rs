@@ -56,6 +56,7 @@ pub struct Registry {
     found: Vec<Found>,
     trust: Trust,
     libtorch_abi: Option<u64>,
+    refusal: Option<fn() -> Error>,
     loaded: Mutex<BTreeMap<String, Loaded>>,
 }
 
@@ -68,8 +69,23 @@ impl Registry {
             found: discover(path, &trust),
             trust,
             libtorch_abi,
+            refusal: None,
             loaded: Mutex::default(),
         }
+    }
+
+    /// Refuses to load anything, with this error. Plugins can still be looked at.
+    pub(crate) fn loading_nothing(self, refusal: fn() -> Error) -> Self {
+        Self { refusal: Some(refusal), ..self }
+    }
+
+    /// Fails if nothing may be loaded here.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of [`Registry::loading_nothing`].
+    pub(crate) fn may_load(&self) -> Result<()> {
+        self.refusal.map_or(Ok(()), |refusal| Err(refusal()))
     }
 
     /// Files and folders that plugins are looked for in, in their order.
@@ -186,6 +202,7 @@ impl Registry {
     }
 
     fn load(&self, found: &Found, manifest: &Manifest) -> Result<Loaded> {
+        self.may_load()?;
         let refused = |code, why: &dyn std::fmt::Display| {
             Error::new(Exit::Plugin, code, format!("plugin {}: {why}", found.path.display()))
         };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io};
 
 use nashost_report::data::{Baseline, Epoch, LabelResult, Method, Saliency, Trial, Value};
 
-use super::{network, prediction};
+use super::{in_short, network, prediction};
 use crate::{
     config::train::Threshold,
     pipeline::saliency_file,
@@ -87,7 +87,9 @@ fn one(run: &RunDir, state: &State, trial: &TrialState, missing: &mut Vec<String
         name: trial.request.name(),
         seed: trial.request.seed,
         state: trial.phase().to_owned(),
-        failure: trial.failure().map(|f| format!("{}: {}", f.failure.code, f.failure.message)),
+        failure: trial
+            .failure()
+            .map(|failed| format!("{}; `nashost show` tells more", in_short(&failed.failure.code))),
         epochs: trial.epochs.values().map(epoch).collect(),
         best_epoch: test.map(|test| test.checkpoint.epoch),
         thresholds: match trial.request.eval.threshold {
@@ -108,14 +110,15 @@ fn saliency(run: &RunDir, trial: &TrialState, missing: &mut Vec<String>) -> Opti
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         read => read.map_err(|why| why.to_string()),
     };
-    let read = text.and_then(|text| serde_json::from_slice(&text).map_err(|why| why.to_string()));
-    let mut found: Saliency = match read {
-        Ok(found) => found,
-        Err(why) => Saliency { problem: Some(why), ..Saliency::default() },
+    let read = text.and_then(|text| serde_json::from_slice::<Saliency>(&text).map_err(|why| why.to_string()));
+    let why = match read {
+        Ok(found @ Saliency { problem: None, .. }) => return Some(found),
+        // The reason may hold the id of an image.
+        Ok(_) => format!("as {} tells", file.display()),
+        Err(why) => format!("because {} cannot be read: {why}", file.display()),
     };
-    let why = found.problem.take();
-    missing.extend(why.iter().map(|why| format!("{name}: no saliency maps, because {why}")));
-    why.is_none().then_some(found)
+    missing.push(format!("{name}: no saliency maps, {why}"));
+    None
 }
 
 fn epoch(report: &EpochReport) -> Epoch {

@@ -18,6 +18,7 @@ use nashost_plugin_api::metric::Direction;
 use nashost_report::data::{Attribution, Metric, ReportData};
 
 use crate::{
+    cli::explain,
     error::Result,
     run::{RunDir, atomic, state::State, summary::HEADLINE, tables},
 };
@@ -94,6 +95,12 @@ fn tell_apart(data: &mut ReportData) {
     for group in &mut data.subgroups {
         group.method = name(&group.method, &group.run);
     }
+}
+
+/// What the page tells of an error of this code. Its message may hold ids of images and words of plugins, and the page
+/// names no image.
+fn in_short(code: &str) -> String {
+    format!("{code}: {}", explain::title(code).unwrap_or("an error of another version of nashost"))
 }
 
 fn title(runs: &[(&RunDir, &State)]) -> String {

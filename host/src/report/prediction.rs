@@ -3,6 +3,7 @@
 use nashost_plugin_api::dataset::Target;
 use nashost_report::data::LabelScores;
 
+use super::in_short;
 use crate::{
     evaluate::PredictionTable,
     run::{RunDir, state::State, trial::TestReport},
@@ -16,7 +17,7 @@ pub(super) fn read(
 ) -> std::result::Result<PredictionTable, String> {
     // Who the patients are does not matter for curves, and the file does not say it.
     let table = PredictionTable::read(&run.file(&test.predictions), |id| Some(id.to_owned()))
-        .map_err(|error| error.message)?;
+        .map_err(|error| in_short(error.code))?;
     let labels = state.labels();
     if table.truth().labels() != labels || test.thresholds.len() != labels.len() {
         return Err(format!("{} has other labels than the run", test.predictions.display()));

@@ -1,12 +1,17 @@
-use std::fs;
+use std::{fs, path::Path};
 
 use nashost_plugin_api::dataset::Part;
 
 use super::*;
-use crate::run::{Ending, Recorder, events::RunEvent, testing};
+use crate::run::{Ending, Recorder, events::RunEvent, testing, trial::TrialEvent};
 
 /// A finished run in `out`, with predictions of its first trial.
-fn finished(out: &std::path::Path) -> RunDir {
+fn finished(out: &Path) -> RunDir {
+    recorded(out, |_| {})
+}
+
+/// The same with events as `change` makes them.
+fn recorded(out: &Path, change: impl Fn(&mut RunEvent)) -> RunDir {
     let claim = RunDir::create(out, "neck").unwrap();
     let run = claim.dir().clone();
     fs::create_dir_all(run.file("predictions")).unwrap();
@@ -21,6 +26,7 @@ fn finished(out: &std::path::Path) -> RunDir {
             data.info.normal_label = data.info.labels.pop();
             data.info.labels.extend(data.info.normal_label.clone());
         }
+        change(&mut event);
         if !matches!(event, RunEvent::RunFinished { .. }) {
             recorder.record(event).unwrap();
         }
@@ -54,7 +60,10 @@ fn the_data_is_that_of_the_record() {
     assert_eq!((fracture.label.as_str(), fracture.threshold), ("Fracture", 0.5));
     assert_eq!(fracture.truth, [true, false, false], "what was not assessed is left out");
     assert_eq!(fracture.scores, [0.9, 0.2, 0.95]);
-    assert_eq!(method.trials[1].failure.as_deref().map(|why| why.starts_with("E0")), Some(true));
+    assert_eq!(
+        method.trials[1].failure.as_deref(),
+        Some("E0601: predictions do not fit together; `nashost show` tells more")
+    );
     let network = &method.networks[0];
     let ops: Vec<_> = network.nodes.iter().map(|node| node.op.as_str()).collect();
     assert_eq!(ops, ["global average", "", "linear"]);
@@ -79,6 +88,37 @@ fn what_cannot_be_read_is_told_and_the_rest_is_shown() {
     }
     assert!(data.methods[0].trials[0].predictions.is_empty());
     assert_eq!(data.methods[0].values["macro_f1"].mean, Some(0.25));
+}
+
+#[test]
+fn a_page_with_problems_names_no_image() {
+    const ID: &str = "doe-jane-1970";
+    let out = tempfile::tempdir().unwrap();
+    let run = recorded(out.path(), |event| {
+        if let RunEvent::Trial { report: TrialEvent::Failed { code, message, .. }, .. } = event {
+            *code = "E0302".to_owned();
+            *message = format!("1 image cannot be used:\nimage \"{ID}\": is truncated");
+        }
+    });
+    let state = tables::read(&run).unwrap();
+    let problem = serde_json::json!({"problem": format!("mask of Fracture, image `{ID}`: 3 bytes")});
+    fs::write(run.file("predictions/T0001_saliency.json"), problem.to_string()).unwrap();
+    let page = || {
+        write(&run, &state).unwrap();
+        fs::read_to_string(run.file(REPORT)).unwrap()
+    };
+    let first = page();
+    fs::write(run.file("predictions/T0001_test.csv"), format!("image_id,label,y,p\n{ID},Fracture,x,2\n"))
+        .unwrap();
+    let second = page();
+    for (page, told) in [
+        (&first, "E0302: images that cannot be used; `nashost show` tells more"),
+        (&first, "T0001: no saliency maps, as predictions/T0001_saliency.json tells"),
+        (&second, "T0001: no curves and decisions, because E060"),
+    ] {
+        assert!(page.contains(told), "{told} is missing");
+        assert!(!page.contains(ID), "the page names an image");
+    }
 }
 
 #[test]

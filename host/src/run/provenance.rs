@@ -122,6 +122,11 @@ pub struct Device {
     pub cuda: Option<String>,
 }
 
+/// The command line of this process. What is not UTF-8 is replaced by a sign for it.
+pub(crate) fn command_line() -> Vec<String> {
+    env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 impl Provenance {
     /// Gathers what is known when `run` starts, for the command line `command`.
     pub fn gather(run: &RunDir, command: impl IntoIterator<Item = String>, device: Device) -> Self {

@@ -105,8 +105,9 @@ fn start_and_wait(policy: &Policy, mut inside: Inside, temporary: &TempDir) -> R
     thread::scope(|scope| {
         scope.spawn(|| {
             for signal in &mut signals {
-                // A terminal sends SIGINT to both processes.
+                // A terminal sends SIGINT to both processes; the one inside takes the two for one request.
                 let signal = match signal {
+                    SIGINT => Signal::INT,
                     SIGTERM => Signal::TERM,
                     SIGHUP => Signal::HUP,
                     SIGUSR1 => Signal::USR1,

@@ -1,6 +1,7 @@
 //! A plugin file that is opened once: what is judged is what is loaded.
 
 use std::{
+    ffi::OsString,
     fs::{File, Metadata},
     io::{self, Read as _},
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
@@ -13,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 const OTHERS_WRITE: u32 = 0o002;
 /// Only owners may rename and remove what lies in a directory.
 const STICKY: u32 = 0o1000;
+/// Most links on the way to a file, as the kernel has it.
+const MOST_LINKS: u32 = 40;
 
 /// An open file with its content. Another file that takes its name changes nothing.
 #[derive(Debug)]
@@ -101,19 +104,40 @@ fn is_open_to_all(meta: &Metadata) -> bool {
 }
 
 /// Says which place on the way to `path`, itself included, anybody may write. Who may write a folder may put
-/// another file in the place of each one below it.
+/// another file, or a link to one, in the place of each one below it; so every folder that a link lies in counts.
 ///
 /// # Errors
 ///
-/// Fails if a place cannot be looked at.
+/// Fails if a place cannot be looked at, or links lead in circles.
 pub fn open_to_all(path: &Path) -> io::Result<Option<PathBuf>> {
-    let path = path.canonicalize()?;
-    for place in path.ancestors() {
-        if is_open_to_all(&place.metadata()?) {
-            return Ok(Some(place.to_owned()));
+    // As the kernel goes: `at` is reached without links, `ahead` is what is left, last first.
+    let mut ahead = names(&std::path::absolute(path)?);
+    let mut at = PathBuf::from("/");
+    let mut links = 0;
+    loop {
+        let meta = at.symlink_metadata()?;
+        if meta.is_symlink() {
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(io::Error::other("links lead in circles"));
+            }
+            ahead.extend(names(&at.read_link()?));
+            at.pop();
+        } else if is_open_to_all(&meta) {
+            return Ok(Some(at));
+        }
+        match ahead.pop() {
+            Some(name) if name == ".." => drop(at.pop()),
+            // The root takes the place of all before it.
+            Some(name) => at.push(name),
+            None => return Ok(None),
         }
     }
-    Ok(None)
+}
+
+/// The names of a path, last first.
+fn names(path: &Path) -> Vec<OsString> {
+    path.components().rev().map(|name| name.as_os_str().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -190,5 +214,32 @@ mod tests {
         std::os::unix::fs::symlink(root.join("open/libx.so"), root.join("libx.so")).unwrap();
         let file = PluginFile::open(&root.join("libx.so")).unwrap();
         assert_eq!(file.open_to_all().unwrap(), Some(root.join("open")));
+    }
+
+    #[test]
+    fn a_link_is_judged_by_where_it_lies() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for name in ["open", "closed", "far"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        fs::write(root.join("closed/libx.so"), "abc").unwrap();
+        // The name of the file is a link, or that of a folder, or what another link leads to.
+        symlink(root.join("closed/libx.so"), root.join("open/libx.so")).unwrap();
+        symlink("../closed", root.join("open/folder")).unwrap();
+        symlink(root.join("open/folder"), root.join("far/folder")).unwrap();
+        symlink("circle", root.join("far/circle")).unwrap();
+        let judged = |name: &str| open_to_all(&root.join(name));
+        let links = ["open/libx.so", "open/folder/libx.so", "far/folder/libx.so", "far/../open/libx.so"];
+        for name in links {
+            assert_eq!(judged(name).unwrap(), None, "{name}");
+        }
+        fs::set_permissions(root.join("open"), Permissions::from_mode(0o777)).unwrap();
+        for name in links {
+            assert_eq!(judged(name).unwrap(), Some(root.join("open")), "{name}");
+        }
+        assert_eq!(judged("closed/libx.so").unwrap(), None);
+        assert!(judged("far/circle").unwrap_err().to_string().contains("circles"));
     }
 }

@@ -89,9 +89,9 @@ pub enum Signed {
     Unreadable(String),
 }
 
-/// Returns the file that the signature of `path` is expected in: `libx.so.minisig`.
+/// Returns the file that the signature of `path` is expected in: `libx.so.minisig`, beside the file that links lead to.
 pub fn signature_file(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+    let mut name = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
     name.push(".minisig");
     PathBuf::from(name)
 }
@@ -156,9 +156,13 @@ mod tests {
         let path = folder.path().join("libx.so");
         let lab = pair();
         let keys = keys([("lab", &lab)]);
+        fs::write(&path, CONTENT).unwrap();
         assert_eq!(keys.judge(&path, CONTENT), Signed::Not);
         fs::write(folder.path().join("libx.so.minisig"), sign(&lab, CONTENT)).unwrap();
         assert_eq!(keys.judge(&path, CONTENT), Signed::By("lab".to_owned()));
+        let link = folder.path().join("link.so");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(keys.judge(&link, CONTENT), Signed::By("lab".to_owned()));
         for nonsense in ["", "x\ny\nz\n", &"x".repeat(100_000)] {
             fs::write(folder.path().join("libx.so.minisig"), nonsense).unwrap();
             assert!(matches!(keys.judge(&path, CONTENT), Signed::Unreadable(_)), "{nonsense:.9}");

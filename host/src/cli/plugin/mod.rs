@@ -120,16 +120,28 @@ fn probe(file: &Path) -> Result<Probed> {
     probe::probe_child(child, file, probe::TIMEOUT)
 }
 
+fn refused(file: &Path, code: &'static str, why: impl std::fmt::Display) -> Error {
+    Error::new(Exit::Plugin, code, format!("plugin {}: {why}", file.display()))
+}
+
+/// The error by which runs refuse to load a plugin that is not trusted; what cannot be read is told elsewhere.
+fn objection(file: &Path, registry: &Registry) -> Option<Error> {
+    let content = PluginFile::open(file).ok()?;
+    let manifest = manifest::parse(content.bytes()).ok()?;
+    let objection = registry.trust().judge(&content, &manifest).objection?;
+    Some(refused(file, "E0425", objection))
+}
+
 fn inspect(args: &PluginArgs, context: &Context) -> Result<Exit> {
     let registry = context.registry()?;
     let file = file_of(&args.plugin, &registry)?;
-    let unreadable = |e: &dyn std::fmt::Display| {
-        Error::new(Exit::Plugin, "E0411", format!("plugin {}: {e}", file.display()))
-    };
-    let content = PluginFile::open(&file).map_err(|e| unreadable(&e))?;
-    let manifest = manifest::parse(content.bytes()).map_err(|e| unreadable(&e))?;
+    let content = PluginFile::open(&file).map_err(|e| refused(&file, "E0411", e))?;
+    let manifest = manifest::parse(content.bytes()).map_err(|e| refused(&file, "E0411", e))?;
     let (sha256, size) = (content.sha256(), content.bytes().len());
     let verdict = registry.trust().judge(&content, &manifest);
+    if let Some(objection) = verdict.objection {
+        return Err(refused(&file, "E0425", objection));
+    }
     let probed = probe(&file)?;
     if context.out.format() == Format::Json {
         context.out.json(&json!({
@@ -178,23 +190,24 @@ fn settings(schema: &Value) -> String {
 fn check(args: &PluginArgs, context: &Context) -> Result<Exit> {
     let registry = context.registry()?;
     let file = file_of(&args.plugin, &registry)?;
-    let refused = |why: &dyn std::fmt::Display| {
-        Error::new(Exit::No, "E0411", format!("plugin {}: {why}", file.display()))
-    };
-    let manifest = manifest::read(&file).map_err(|e| refused(&e))?;
+    let manifest =
+        manifest::read(&file).map_err(|e| Error { exit: Exit::No, ..refused(&file, "E0411", e) })?;
     let mut problems = Vec::new();
     if let Err(misfit) = manifest::fits(&manifest) {
-        problems.push(refused(&misfit));
-    } else {
+        problems.push(refused(&file, "E0411", misfit));
+    }
+    problems.extend(objection(&file, &registry));
+    if problems.is_empty() {
         match probe(&file) {
-            Err(error) => problems.push(Error { exit: Exit::No, ..error }),
+            Err(error) => problems.push(error),
             Ok(probed) => {
-                problems.extend(probed.differences(&manifest.plugin.components).map(|d| refused(&d)))
+                let differences = probed.differences(&manifest.plugin.components);
+                problems.extend(differences.map(|difference| refused(&file, "E0411", difference)));
             }
         }
     }
     if let Some(error) = Error::all(problems) {
-        return Err(error);
+        return Err(Error { exit: Exit::No, ..error });
     }
     context.out.text(&format!(
         "{} {}: fits this host\n",
@@ -230,13 +243,10 @@ fn trust(plugins: &[String], context: &Context) -> Result<Exit> {
     let path = Path::new(FILE_NAME);
     let mut lock = Lock::read(path)?;
     for file in files {
-        let refused = |why: &dyn std::fmt::Display| {
-            Error::new(Exit::Plugin, "E0411", format!("plugin {}: {why}", file.display()))
-        };
-        let content = PluginFile::open(&file).map_err(|e| refused(&e))?;
-        let manifest = manifest::parse(content.bytes()).map_err(|e| refused(&e))?;
+        let content = PluginFile::open(&file).map_err(|e| refused(&file, "E0411", e))?;
+        let manifest = manifest::parse(content.bytes()).map_err(|e| refused(&file, "E0411", e))?;
         if let Some(objection) = registry.trust().judge(&content, &manifest).objection {
-            return Err(refused(&objection));
+            return Err(refused(&file, "E0411", objection));
         }
         let pin = Pin::of(&manifest.plugin.id, &manifest.version, &content);
         context.out.note(&format!("pinned {} {}", pin.id, pin.sha256));

@@ -5,7 +5,7 @@ use std::process::Command;
 use nashost_plugin_api::testing::Verdict;
 use serde_json::{Map, Value, json};
 
-use super::{file_of, probe, this_program};
+use super::{file_of, objection, probe, this_program};
 use crate::{
     cli::{
         Context,
@@ -22,6 +22,9 @@ use crate::{
 pub(super) fn command(args: &PluginTestArgs, context: &Context) -> Result<Exit> {
     let registry = context.registry()?;
     let file = file_of(&args.plugin, &registry)?;
+    if let Some(error) = objection(&file, &registry) {
+        return Err(error);
+    }
     let settings = settings(&args.set)?;
     let child = || {
         let mut command = Command::new(this_program()?);

@@ -4,7 +4,10 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{ErrorKind, Write as _},
     net::{TcpListener, TcpStream, UdpSocket},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    os::unix::{
+        fs::PermissionsExt as _,
+        net::{UnixDatagram, UnixStream},
+    },
     path::Path,
     process::Command,
     thread,
@@ -114,6 +117,8 @@ fn there_is_no_network_and_no_daemon() {
         denied(UdpSocket::bind("127.0.0.1:0"));
         denied(UnixStream::connect("/run/docker.sock"));
         UnixStream::pair().unwrap();
+        // An end of such a pair could send to any daemon's socket.
+        denied(UnixDatagram::pair());
     });
 }
 
