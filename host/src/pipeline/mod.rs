@@ -255,10 +255,10 @@ fn take_up(
         changes,
     }))?;
     // A run that was killed in its first moments has not recorded these, and they may have changed with leave.
-    if !recorder.state().data.as_ref().is_some_and(|data| data.is_same(&prepared.ready)) {
+    if recorder.state().data.as_ref().is_none_or(|data| !data.is_same(&prepared.ready)) {
         recorder.record(RunEvent::DataReady(prepared.ready.clone()))?;
     }
-    if !recorder.state().split.as_ref().is_some_and(|split| split.hash == prepared.made.hash) {
+    if recorder.state().split.as_ref().is_none_or(|split| split.hash != prepared.made.hash) {
         recorder.record(RunEvent::SplitMade(prepared.made.clone()))?;
     }
     if retry_failed {
