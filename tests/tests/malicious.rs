@@ -404,18 +404,28 @@ fn structures_are_scored_in_the_sandbox() {
         return;
     }
     let victim = Victim::new();
-    let output = victim.nashost(&format!("run {SMALL}"), &[]);
+    let drawn = "run --plugin controls -s search.evaluations=6 -s search.top=6 -s train.resolution=16 \
+                 -s train.epochs=1 -s eval.bootstrap=20 --device cpu --seeds 1";
+    let output = victim.nashost(drawn, &[]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let score = |flags: &str| {
-        let line = format!("proxy-check latest --score params --format json {flags}");
-        let output = victim.process(&line).output().unwrap();
-        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    let line = "proxy-check latest --score zen-score-analytic --resamples 50 --format json";
+    let score = |flag: &str| {
+        let output = victim.process(&format!("{line} {flag}")).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
     };
-    assert_eq!(score("--sandbox").1, score("").1);
-    // Where there is no such kernel, nothing is scored: so the flag is heard.
-    let mut command = victim.process("proxy-check latest --score params --sandbox");
-    let said = without_landlock(move || command.output().unwrap());
-    assert!(text(&said.stderr).contains("E0458"), "{}", text(&said.stderr));
+    let scored = score("--sandbox");
+    assert!(scored.contains("zen-score-analytic"), "{scored}");
+    assert_eq!(scored, score(""));
+    // Without Landlock nothing is scored: the flag is heard, and so is a run that began in the sandbox.
+    let config = victim.sandbox.latest().file("run.toml");
+    let settings = fs::read_to_string(&config).unwrap();
+    for flag in ["--sandbox", ""] {
+        let mut command = victim.process(&format!("{line} {flag}"));
+        let said = text(&without_landlock(move || command.output().unwrap()).stderr);
+        assert!(said.contains("E0458"), "{said}");
+        fs::write(&config, settings.replace("sandbox = false", "sandbox = true")).unwrap();
+    }
 }
 
 #[test]
