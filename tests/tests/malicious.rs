@@ -396,6 +396,15 @@ fn what_files_ask_for_holds_for_commands_without_a_sandbox() {
     fs::remove_file(sandbox.path("scores.csv")).unwrap();
     refused(None, line);
     assert!(!sandbox.path("scores.csv").exists());
+
+    // The project's file does. It is no file of a run that names another, nor of that run's workers.
+    fs::write(sandbox.path("nashost.toml"), "[run]\nsandbox = true\n").unwrap();
+    refused(None, "config init - --plugin zennas");
+    fs::write(sandbox.path("other.toml"), "[run]\nsandbox = false\n").unwrap();
+    sandbox.output(&format!("{} --config other.toml --device cpu", Set::RUN));
+    fs::write(sandbox.path("nashost.toml"), "[plugins]\nrequire_signed = true\n").unwrap();
+    let unsigned = sandbox.nashost("config init - --plugin zennas").output().unwrap();
+    assert_eq!(unsigned.status.code(), Some(4), "{}", text(&unsigned.stderr));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
     output::Table,
 };
 use crate::{
-    config::{Resolved, dotted, flatten, inline, schemas, template},
+    config::{Resolved, Sources, dotted, flatten, inline, schemas, template},
     error::{Error, Exit, Result},
 };
 
@@ -25,10 +25,10 @@ pub(super) fn command(command: ConfigCommand, context: &Context) -> Result<Exit>
         }
         ConfigCommand::Schema => context.out.json(&schemas::config())?,
         ConfigCommand::Init { file, config } => {
-            // What a project file says already does not belong into a new one.
-            let mut sources = config.sources(&context.from_environment)?;
-            sources.project = config.config;
-            init(&file, &context.resolve_sources(sources)?.1, context)?;
+            let all = config.sources(&context.from_environment)?;
+            // What a project file says already does not belong into a new one; what it says of plugins holds.
+            let wanted = Sources { project: config.config, ..all.clone() };
+            init(&file, &context.resolve_with(wanted, all)?.1, context)?;
         }
     }
     Ok(Exit::Ok)

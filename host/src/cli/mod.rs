@@ -87,6 +87,14 @@ impl Context {
         self.registry_with(self.search_path(), &self.precautions(sources)?)
     }
 
+    /// Looks at all plugins for a worker. Its driver has heard the configuration of the run, and decided on the
+    /// sandbox for both.
+    fn registry_of_driver(&self) -> Result<Registry> {
+        let sources = ConfigArgs::default().sources(&self.from_environment)?;
+        let precautions = Precautions { sandbox: false, ..self.precautions(sources)? };
+        self.registry_with(self.search_path(), &precautions)
+    }
+
     /// Looks at all plugins for a command about `run`; if that began in the sandbox, they are not loaded outside.
     fn registry_of(&self, run: &RunDir) -> Result<Registry> {
         let sources = ConfigArgs::default().sources(&self.from_environment)?;
@@ -157,7 +165,12 @@ impl Context {
         self.resolve_sources(sources)
     }
 
-    fn resolve_sources(&self, mut sources: Sources) -> Result<(Registry, Resolved)> {
+    fn resolve_sources(&self, sources: Sources) -> Result<(Registry, Resolved)> {
+        self.resolve_with(sources.clone(), sources)
+    }
+
+    /// Resolves `sources` against the plugins that are trusted by what `cautious` say.
+    fn resolve_with(&self, mut sources: Sources, cautious: Sources) -> Result<(Registry, Resolved)> {
         let mut path = self.search_path();
         if let Some(file) = sources.plugin.as_ref().filter(|plugin| plugin.contains('/')).map(PathBuf::from) {
             let manifest = manifest::read(&file).map_err(|why| {
@@ -166,7 +179,7 @@ impl Context {
             sources.plugin = Some(manifest.plugin.id);
             path.places.insert(0, file);
         }
-        let precautions = self.precautions(sources.clone())?;
+        let precautions = self.precautions(cautious)?;
         let registry = self.registry_with(path, &precautions)?;
         sources.overrides.extend(self.layers());
         sources.overrides.extend(precautions.overruling);

@@ -223,15 +223,18 @@ pub(super) fn cell(args: &StudyCellArgs, context: &Context) -> Result<Exit> {
     worker::follow(args.driver)?;
     signals::watch()?;
     let folder = Folder::at(args.folder.clone());
-    // A run that is still locked is taken up when its driver is gone, or refused: it is never made beside it.
+    // A run that is still locked is taken up when its driver is gone, or refused: it is never made beside it. One
+    // that is done lacks results of some trials, or nobody would ask for it.
     if let Some(run) = folder.run_of(&args.cell)?
-        && matches!(RunStatus::of(&run)?, RunStatus::Interrupted | RunStatus::Running)
+        && let status = RunStatus::of(&run)?
+        && status != RunStatus::Failed
     {
         let recorder = pipeline::reopen(run.clone())?;
         let (registry, resolved) = context.resolve_run(&run, &ConfigArgs::default())?;
         let device = device::resolve(&resolved.config.run.device)?;
         let host = context.host(&registry, &device);
-        let finished = pipeline::resume(&resolved.config, TakeUp::default(), recorder, &host)?;
+        let take_up = TakeUp { retry_failed: status == RunStatus::Done, ..TakeUp::default() };
+        let finished = pipeline::resume(&resolved.config, take_up, recorder, &host)?;
         return run::report(&finished, context);
     }
     let sources = Sources { project: Some(folder.config_of(&args.cell)), ..Sources::default() };

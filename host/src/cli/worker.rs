@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn command(args: &WorkerArgs, context: &Context) -> Result<Exit> {
     // A batch system may signal every process of a job, not only the driver.
     signals::watch()?;
-    let registry = context.registry()?;
+    let registry = context.registry_of_driver()?;
     worker::serve(args.driver, &context.log, &PROGRESS, |setup| {
         Ok(Duties::new(&registry, setup.clone(), &PROGRESS))
     })

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nashost_plugin_api::component::Kind;
 use nashost_plugin_torch::deterministic::set_deterministic;
 
 use super::{
@@ -75,10 +76,18 @@ fn with_searcher(
         return Err(Error::new(Exit::Bug, "E0817", "a search was asked for that is not configured"));
     };
     let space = ComponentRef::from(config.architecture()?);
+    loaded_as_there(registry, &space.id, &setup.plugins)?;
     let architecture = registry.architecture(&space.id, &space.config)?;
     let searcher = Searcher::new(registry, config, search, &architecture, setup.outputs, &setup.device)?;
     same_plugins(registry, &setup.plugins)?;
     work(&searcher)
+}
+
+/// Loads the plugin of an architecture and checks that it is the driver's, before its code is asked anything: another
+/// build may refuse what the run has.
+fn loaded_as_there(registry: &Registry, architecture: &str, theirs: &[PluginIdentity]) -> Result<()> {
+    registry.sha256(Kind::Architecture, architecture).map_err(of_surroundings)?;
+    same_plugins(registry, theirs)
 }
 
 /// Checks that this process loaded the plugins that the driver has.
@@ -128,8 +137,8 @@ impl worker::Duties for Duties<'_> {
             device: &self.setup.device,
         };
         tch::set_num_threads(i32::try_from(request.threads).unwrap_or(i32::MAX));
+        loaded_as_there(self.registry, &request.architecture.id, &self.setup.plugins)?;
         let loaded = executor.network(request)?;
-        same_plugins(self.registry, &self.setup.plugins)?;
         executor.execute(request, loaded, known, tell)
     }
 }

@@ -144,10 +144,13 @@ pub fn collect(runs: &[(RunDir, Digest)], wanted: Option<&str>, label: Label) ->
         }
     }
     notes.extend(samples.iter().filter(|sample| has_twice(sample)).map(|sample| {
+        let advice = match label {
+            Label::Method => ": name what differs with `method`, or compare with `--by run`",
+            Label::Run => "",
+        };
         format!(
             "{}: several results have the same split and seed (other settings, repetitions, or structures of one \
-             search) and are taken as independent, which they may not be: name what differs with `method`, or compare \
-             with `--by run`",
+             search) and are taken as independent, which they may not be{advice}",
             sample.method
         )
     }));

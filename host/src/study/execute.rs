@@ -84,15 +84,14 @@ pub(crate) fn execute(cells: &[Cell], execution: &Execution<'_>) -> Result<Outco
     let mut outcome = Outcome::default();
     let mut waiting: Vec<&Cell> = Vec::new();
     for (cell, run) in cells.iter().zip(folder.runs(cells)?) {
-        let status = status(run.as_ref())?;
-        let is_failed = match (&run, status) {
-            (Some(run), Some(RunStatus::Done)) => !has_all_results(run)?,
+        let is_failed = match (&run, status(run.as_ref())?) {
+            (Some(run), Some(RunStatus::Done)) if has_all_results(run)? => continue,
+            (Some(run), Some(RunStatus::Done)) => tables::read(run)?.is_complete(cell.config.run.attempts),
             (_, status) => status == Some(RunStatus::Failed),
         };
-        match status {
-            Some(RunStatus::Done) if !is_failed => {}
-            _ if is_failed && !retry_failed => outcome.failed.push(failed(folder, cell)?),
-            _ => waiting.push(cell),
+        match is_failed && !retry_failed {
+            true => outcome.failed.push(failed(folder, cell)?),
+            false => waiting.push(cell),
         }
     }
     let (total, mut done) = (cells.len(), cells.len() - waiting.len());

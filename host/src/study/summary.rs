@@ -116,10 +116,10 @@ pub(crate) struct Chosen {
 pub(crate) struct PointResult {
     /// Its settings.
     pub(crate) settings: Map<String, Value>,
-    /// Mean of the selecting metric over its runs.
+    /// Mean of the selecting metric over its seeds.
     pub(crate) value: Option<f64>,
-    /// Runs that have such a value.
-    pub(crate) runs: u64,
+    /// Seeds whose runs have such a value.
+    pub(crate) seeds: Vec<u64>,
 }
 
 /// A finished run of the study.
@@ -239,24 +239,34 @@ fn choose(study: &StudyConfig, keys: &[&CellKey], made: &[&Made], direction: Dir
         keys.iter().map(|key| (key.point, &key.settings)).collect();
     let folds: BTreeSet<Option<u32>> = keys.iter().map(|key| key.fold).collect();
     let of_fold = |fold| {
-        let point = |(&point, &settings): (&usize, &&Map<String, Value>)| {
+        let by_seed = |point| -> BTreeMap<u64, f64> {
             let of_point = made.iter().filter(|made| (made.key.fold, made.key.point) == (fold, point));
-            let values: Vec<f64> = of_point.filter_map(|made| selecting(study, made)).collect();
-            PointResult { settings: settings.clone(), value: mean(&values), runs: values.len() as u64 }
+            of_point.filter_map(|made| Some((made.key.seed, selecting(study, made)?))).collect()
         };
-        let points: Vec<PointResult> = settings.iter().map(point).collect();
-        Chosen { fold, settings: points[best(&points, direction)].settings.clone(), points }
+        let values: Vec<BTreeMap<u64, f64>> = settings.keys().map(|&point| by_seed(point)).collect();
+        let points: Vec<PointResult> = settings
+            .values()
+            .zip(&values)
+            .map(|(&settings, values)| PointResult {
+                settings: settings.clone(),
+                value: mean(&values.values().copied().collect::<Vec<_>>()),
+                seeds: values.keys().copied().collect(),
+            })
+            .collect();
+        Chosen { fold, settings: points[best(&values, direction)].settings.clone(), points }
     };
     folds.into_iter().map(of_fold).collect()
 }
 
-/// Position of the point with the best value, the first of equals, among those with the most runs: a mean over
-/// other seeds than the rest does not compare.
-fn best(points: &[PointResult], direction: Direction) -> usize {
-    let most = points.iter().map(|point| point.runs).max().unwrap_or_default();
-    let mut best = None;
-    for (at, point) in points.iter().enumerate().filter(|(_, point)| point.runs == most) {
-        let Some(value) = point.value else { continue };
+/// Position of the best point, the first of equals, whose values come seed by seed: among those with the most, by
+/// the mean over the seeds that they share. A mean over other seeds than the rest does not compare.
+fn best(values: &[BTreeMap<u64, f64>], direction: Direction) -> usize {
+    let most = values.iter().map(BTreeMap::len).max().unwrap_or_default();
+    let full = || values.iter().enumerate().filter(|(_, values)| values.len() == most);
+    let mut best: Option<(usize, f64)> = None;
+    for (at, of_point) in full() {
+        let shared = of_point.iter().filter(|(seed, _)| full().all(|(_, other)| other.contains_key(seed)));
+        let Some(value) = mean(&shared.map(|(_, value)| *value).collect::<Vec<_>>()) else { continue };
         let is_better = |than: f64| match direction {
             Direction::Higher => value > than,
             Direction::Lower => value < than,
@@ -389,13 +399,14 @@ fn warnings(study: &StudyConfig, cells: &[Cell], made: &[Made], summary: &StudyS
     warnings
 }
 
-/// Methods for which points of the grid were left aside because runs of them are missing.
+/// Methods whose points of the grid do not have the same seeds, because runs are missing.
 fn uneven_points(dataset: &DatasetResult) -> Vec<String> {
-    let is_uneven = |chosen: &Chosen| chosen.points.iter().any(|point| point.runs != chosen.points[0].runs);
+    let is_uneven = |chosen: &Chosen| chosen.points.windows(2).any(|pair| pair[0].seeds != pair[1].seeds);
     let uneven = dataset.methods.iter().filter(|method| method.chosen.iter().any(is_uneven));
     let warning = |method: &MethodResult| {
         format!(
-            "{}: {}: settings with fewer results than others (`points` in summary.json) could not be chosen",
+            "{}: {}: results are missing, so settings with fewer than others could not be chosen, and the others were \
+             compared by the seeds that they share (`points` in summary.json)",
             dataset.dataset, method.method
         )
     };
@@ -451,21 +462,24 @@ fn unclear(dataset: &str, methods: &[MethodResult]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn points(values: &[(Option<f64>, u64)]) -> Vec<PointResult> {
-        let point = |&(value, runs)| PointResult { settings: Map::new(), value, runs };
-        values.iter().map(point).collect()
+    fn points(values: &[&[(u64, f64)]]) -> Vec<BTreeMap<u64, f64>> {
+        values.iter().map(|values| values.iter().copied().collect()).collect()
     }
 
     #[test]
     fn the_best_point_is_that_of_the_metrics_direction() {
-        let points = points(&[(Some(0.2), 3), (Some(0.3), 3), (Some(0.1), 3), (Some(0.3), 3)]);
+        let points = points(&[&[(1, 0.2)], &[(1, 0.3)], &[(1, 0.1)], &[(1, 0.3)]]);
         assert_eq!(best(&points, Direction::Higher), 1);
         assert_eq!(best(&points, Direction::Lower), 2);
     }
 
     #[test]
-    fn a_point_that_lacks_results_is_not_chosen() {
-        assert_eq!(best(&points(&[(Some(0.9), 1), (Some(0.2), 3), (None, 0)]), Direction::Higher), 1);
-        assert_eq!(best(&points(&[(None, 0), (None, 0)]), Direction::Higher), 0);
+    fn points_compare_by_the_seeds_that_all_have() {
+        let lacks_two = points(&[&[(1, 0.9)], &[(1, 0.1), (2, 0.2), (3, 0.3)], &[]]);
+        assert_eq!(best(&lacks_two, Direction::Higher), 1, "it lacks results that others have");
+        let lack_another = points(&[&[(2, 0.9), (3, 0.1)], &[(1, 0.1), (3, 0.2)]]);
+        assert_eq!(best(&lack_another, Direction::Higher), 1, "they share one seed");
+        assert_eq!(best(&points(&[&[(1, 0.1)], &[(2, 0.9)]]), Direction::Higher), 0, "nothing compares");
+        assert_eq!(best(&points(&[&[], &[]]), Direction::Higher), 0);
     }
 }

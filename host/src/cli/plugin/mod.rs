@@ -95,12 +95,14 @@ fn path(context: &Context) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// A plugin file: the argument itself, or the file of the plugin of that id.
+/// A plugin file: the argument itself, or the file of the plugin of that id, the one that runs would take if there
+/// are several.
 fn file_of(plugin: &str, registry: &Registry) -> Result<PathBuf> {
     if plugin.contains('/') || plugin.ends_with(".so") {
         return Ok(PathBuf::from(plugin));
     }
-    if let Some(found) = registry.found().iter().find(|found| found.id() == plugin) {
+    let of_that_id = registry.found().iter().filter(|found| found.id() == plugin);
+    if let Some(found) = of_that_id.min_by_key(|found| found.status != Status::Ok) {
         return Ok(found.path.clone());
     }
     // For the message with the nearest name.

@@ -65,7 +65,9 @@ pub fn sentences(report: &Report, plan: &Plan) -> Vec<String> {
 }
 
 fn of_pair(pair: &Pair, plan: &Plan) -> String {
-    let left_out = left_out(pair.left_out).map(|text| format!(" {text}."));
+    // Where there is no p, the reasons that stand there have it.
+    let is_told = pair.verdict(plan) == Verdict::Untested;
+    let left_out = left_out(pair.left_out).filter(|_| !is_told).map(|text| format!(" {text}."));
     sentence(pair, plan) + &left_out.unwrap_or_default()
 }
 

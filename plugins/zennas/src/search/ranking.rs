@@ -1,13 +1,13 @@
 //! The best structures, and their fresh scores at the end.
 
-use nashost_plugin_api::{
-    architecture::Spec,
-    metric::Direction,
-    strategy::{HallOfFame, Ranked},
-};
+use nashost_plugin_api::{architecture::Spec, metric::Direction, strategy::Ranked};
 use serde::{Deserialize, Serialize};
 
 use super::state::better;
+
+/// Structures that are remembered even if fewer are scored afresh. More would make the search's state, which is
+/// saved every few seconds, many times as large: a structure takes kilobytes.
+const REMEMBERED: usize = 10;
 
 /// A structure among the best.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Ranking {
             self.leaders.remove(known);
         }
         let place = self.leaders.partition_point(|leader| !better(self.direction, first, leader.first));
-        let room = self.finalists.max(HallOfFame::SIZE);
+        let room = self.finalists.max(REMEMBERED);
         if place < room {
             self.leaders.insert(place, Leader { id, spec: spec.clone(), first, asked: 0, fresh: Vec::new() });
             self.leaders.truncate(room);
