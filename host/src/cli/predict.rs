@@ -17,7 +17,8 @@ const SHOWN: usize = 20;
 ///
 /// # Errors
 ///
-/// Fails with E0926 if the run was not trained on image files; with E0925 if an image has no scores; those of the others are written nevertheless.
+/// Fails with E0926 if the run was not trained on pixels as image files have them; with E0925 if an image has no scores,
+/// those of the others are written nevertheless.
 pub(super) fn command(args: &PredictArgs, context: &Context) -> Result<Exit> {
     let run = RunDir::open(&args.run, &args.out)?;
     let model = TrainedModel::open(&run, &args.trial)?;

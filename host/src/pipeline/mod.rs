@@ -278,17 +278,17 @@ fn take_up(
 
 /// Name of the run: as configured, or method and dataset.
 fn name(config: &Config) -> String {
-    let method = chosen(config);
+    let method = strategy_or_architecture(config);
     config.name.clone().unwrap_or_else(|| format!("{}-{method}", config.data.plugin))
 }
 
 /// Name in result tables: as configured, or what was chosen.
 fn method(config: &Config) -> String {
-    config.method.clone().unwrap_or_else(|| chosen(config))
+    config.method.clone().unwrap_or_else(|| strategy_or_architecture(config))
 }
 
-/// The strategy, or the architecture without one.
-fn chosen(config: &Config) -> String {
+/// Id of the strategy, or of the architecture without one.
+fn strategy_or_architecture(config: &Config) -> String {
     let arch = config.arch.as_ref().map(|arch| arch.plugin.clone());
     config.search.as_ref().map(|search| search.plugin.clone()).or(arch).unwrap_or_default()
 }

@@ -352,6 +352,10 @@ mod tests {
         }
     }
 
+    fn one_draw(value: Option<f64>) -> Score {
+        Score { value, spread: None, repeats: 1, seconds: 0.0, why: None }
+    }
+
     /// The first width, undefined for 16.
     struct Width;
 
@@ -374,7 +378,7 @@ mod tests {
             let score = |candidate: &Candidate| {
                 let value = candidate.spec[0].as_f64().filter(|width| *width < 16.0);
                 let why = value.is_none().then(|| "too wide".to_owned());
-                Score { value, spread: None, repeats: 1, seconds: 0.0, why }
+                Score { why, ..one_draw(value) }
             };
             Ok(candidates.iter().map(score).collect())
         }
@@ -405,7 +409,7 @@ mod tests {
             let beside = SCORING.fetch_add(usize::from(PARALLEL), Ordering::SeqCst);
             std::thread::yield_now();
             SCORING.fetch_sub(usize::from(PARALLEL), Ordering::SeqCst);
-            Ok(vec![Score { value: Some(beside as f64), spread: None, repeats: 1, seconds: 0.0, why: None }])
+            Ok(vec![one_draw(Some(beside as f64))])
         }
     }
 
